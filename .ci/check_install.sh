@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs Quarry into a temporary prefix, as a static and as a shared library,
+# and builds and runs a separate project (tests/consumer) against each.
+#
+#   check_install.sh [BUILD_DIR]
+#
+# The static case installs BUILD_DIR (default build/release), which must be built;
+# the shared one is built in BUILD_DIR-shared.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+build_dir=${1:-build/release}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# What the consumer must print: orange lies nearest to red (2/sqrt(5)), then to
+# green (1/sqrt(5)).
+expected=$(printf '%s\t%s\t%s\n' \
+  red 0.894427 '{"hex":"#ff0000"}' \
+  green 0.447214 '{"hex":"#00ff00"}')
+
+# check_consumer KIND [CMAKE OPTIONS]: against the prefix $scratch/KIND.
+check_consumer() {
+  local kind=$1 build=$scratch/consumer-$1 got
+  shift
+  cmake -G Ninja -S tests/consumer -B "$build" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$scratch/$kind" "$@" >"$build.log" 2>&1 || { cat "$build.log"; return 1; }
+  cmake --build "$build" >"$build.log" 2>&1 || { cat "$build.log"; return 1; }
+  got=$("$build/consumer" "$scratch/store-$kind")
+  if [[ $got != "$expected" ]]; then
+    printf 'the consumer of the %s library printed:\n%s\nexpected:\n%s\n' "$kind" "$got" "$expected"
+    return 1
+  fi
+  printf 'consumer of the %s library: ok\n' "$kind"
+}
+
+cmake --install "$build_dir" --prefix "$scratch/static" >"$scratch/install.log"
+check_consumer static
+
+cmake -G Ninja -S . -B "$build_dir-shared" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+  -DQUARRY_BUILD_TOOLS=OFF -DQUARRY_BUILD_TESTS=OFF
+cmake --build "$build_dir-shared" --parallel "$jobs"
+cmake --install "$build_dir-shared" --prefix "$scratch/shared" >"$scratch/install.log"
+# Users of the shared library need none of the packages it is built from.
+check_consumer shared \
+  -DCMAKE_DISABLE_FIND_PACKAGE_RocksDB=ON -DCMAKE_DISABLE_FIND_PACKAGE_FlatBuffers=ON \
+  -DCMAKE_DISABLE_FIND_PACKAGE_roaring=ON -DCMAKE_DISABLE_FIND_PACKAGE_simdjson=ON \
+  -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON

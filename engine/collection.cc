@@ -1,0 +1,116 @@
+#include "quarry/collection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/reader.h"
+#include "engine/search.h"
+#include "engine/store_core.h"
+#include "format/keys.h"
+#include "format/status_macros.h"
+#include "quarry/store.h"
+
+namespace quarry {
+namespace {
+
+Result<engine::Reader> ReaderOf(const StoreCore& core, std::uint32_t number,
+                                const std::string& name,
+                                const std::shared_ptr<const Snapshot>& snapshot) {
+  QUARRY_ASSIGN(auto state, core.StateFor(snapshot));
+  auto view = state->Find(number);
+  if (view == nullptr) return Status::NotFound("there is no collection " + name + " in this state");
+  return engine::Reader(std::move(state), std::move(view));
+}
+
+}  // namespace
+
+Result<WriteResult> Collection::Upsert(const Records& records, const WriteOptions& options) {
+  Batch batch;
+  batch.Upsert(*this, records);
+  return core_->Write(batch, options);
+}
+
+Result<WriteResult> Collection::Insert(const Records& records, const WriteOptions& options) {
+  Batch batch;
+  batch.Insert(*this, records);
+  return core_->Write(batch, options);
+}
+
+Result<WriteResult> Collection::UpdateMetadata(std::span<const Id> ids,
+                                               std::span<const std::string_view> metadata,
+                                               const WriteOptions& options) {
+  Batch batch;
+  batch.UpdateMetadata(*this, ids, metadata);
+  return core_->Write(batch, options);
+}
+
+Result<WriteResult> Collection::Delete(std::span<const Id> ids, const WriteOptions& options) {
+  Batch batch;
+  batch.Delete(*this, ids);
+  return core_->Write(batch, options);
+}
+
+Result<std::vector<std::optional<Record>>> Collection::Get(std::span<const Id> ids,
+                                                           const ReadOptions& options) const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+  return reader.Get(ids, options.with);
+}
+
+Result<std::vector<bool>> Collection::Contains(std::span<const Id> ids,
+                                               const ReadOptions& options) const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+  QUARRY_ASSIGN(const auto rows, reader.RowsOf(ids));
+  std::vector<bool> contains(rows.size());
+  std::transform(rows.begin(), rows.end(), contains.begin(),
+                 [](const auto& row) { return row.has_value(); });
+  return contains;
+}
+
+Result<std::uint64_t> Collection::Count(const ReadOptions& options) const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+  return reader.view().records;
+}
+
+Result<std::vector<Record>> Collection::Scroll(const ScrollOptions& options) const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+  return reader.Scroll(options);
+}
+
+Result<std::vector<std::vector<Hit>>> Collection::Search(const VectorView& queries,
+                                                         const SearchOptions& options) const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+  return engine::Search(reader, core_->kernels(), core_->threads(), queries, options);
+}
+
+Result<CollectionInfo> Collection::Info() const {
+  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, nullptr));
+  const engine::CollectionView& view = reader.view();
+  CollectionInfo info;
+  info.name = view.name;
+  info.schema = *view.schema;
+  info.records = view.records;
+  info.vectors = view.vectors;
+  for (std::size_t i = 0; i < view.slabs.size(); ++i) {
+    const engine::SlabView& slab = view.slabs[i];
+    info.dead_vectors += slab.dead_rows();
+    info.slab_bytes += slab.slab->file_bytes();
+    info.reclaimable_bytes += slab.dead_rows() * slab.slab->row_bytes();
+    info.slabs.push_back({.number = slab.slab->number(),
+                          .first_row = slab.first_row,
+                          .last_row = slab.last_row,
+                          .rows = slab.rows,
+                          .dead = slab.dead_rows(),
+                          .capacity = slab.slab->capacity_rows(),
+                          .bytes = slab.slab->file_bytes(),
+                          .active = view.has_active && i + 1 == view.slabs.size()});
+  }
+  const std::string begin = format::CollectionBegin(view.number);
+  const std::string end = format::CollectionEnd(view.number);
+  using storage::Family;
+  for (const Family family : {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
+    info.catalog_bytes += reader.state().catalog().catalog().DiskBytes(family, begin, end);
+  }
+  return info;
+}
+
+}  // namespace quarry

@@ -1,0 +1,395 @@
+#include "engine/commit.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "engine/tombstones.h"
+#include "format/keys.h"
+#include "format/metadata.h"
+#include "format/status_macros.h"
+
+namespace quarry::engine {
+namespace {
+
+using Kind = Batch::Operation::Kind;
+using storage::Family;
+
+constexpr std::uint64_t kFirstSlabBytes = 128 * 1024;
+
+}  // namespace
+
+// A collection as the commit will leave it.
+struct Commit::Draft {
+  CollectionView view;
+  std::vector<std::uint32_t> committed_rows;                   // by slab, before this commit
+  std::map<std::size_t, std::shared_ptr<DeadRows>> dead;       // own copies, by slab
+  std::map<std::uint64_t, std::vector<std::uint64_t>> killed;  // rows by chunk
+  std::set<std::size_t> appended;                              // slabs
+  std::vector<std::shared_ptr<storage::Slab>> created;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> assigned;  // ids, first and last
+  bool manifest_changed = false;
+};
+
+Commit::Commit(CommitContext context, std::shared_ptr<const State> base,
+               const format::StoreState& store_state)
+    : context_(std::move(context)),
+      base_(std::move(base)),
+      store_state_(store_state),
+      batch_(context_.catalog->NewBatch()) {
+  ++store_state_.sequence;
+}
+
+Commit::~Commit() {
+  if (kept_) return;
+  for (auto& [number, draft] : drafts_) {
+    for (const auto& slab : draft.created) slab->MarkObsolete();
+  }
+}
+
+Result<Commit::Draft*> Commit::DraftOf(std::uint32_t collection) {
+  const auto found = drafts_.find(collection);
+  if (found != drafts_.end()) return &found->second;
+  const auto view = base_->Find(collection);
+  if (view == nullptr) return Status::NotFound("the collection was dropped");
+  Draft& draft = drafts_[collection];
+  draft.view = *view;
+  for (const SlabView& slab : view->slabs) draft.committed_rows.push_back(slab.rows);
+  return &draft;
+}
+
+Status Commit::Apply(const Prepared& op) {
+  if (op.records == 0) return Status::Ok();
+  QUARRY_ASSIGN(Draft* const draft, DraftOf(op.collection));
+  QUARRY_TRY(CheckNotAssigned(*draft, op));
+  std::vector<std::string> keys;
+  keys.reserve(op.ids.size());
+  for (const std::string& id : op.ids) keys.push_back(format::IdKey(op.collection, id));
+  QUARRY_ASSIGN(const auto old, base_->catalog().MultiGet(Family::kIds, keys));
+  switch (op.kind) {
+    case Kind::kUpsert:
+    case Kind::kInsert:
+      return Add(*draft, op, old);
+    case Kind::kUpdateMetadata:
+      return UpdateMetadata(*draft, op, old);
+    case Kind::kDelete:
+      return Delete(*draft, op, old);
+  }
+  return Status::Ok();
+}
+
+Status Commit::Add(Draft& draft, const Prepared& op,
+                   const std::vector<std::optional<std::string>>& old) {
+  CollectionView& view = draft.view;
+  std::vector<std::string> assigned;
+  if (op.ids.empty()) QUARRY_TRY(AssignIds(draft, op.records, assigned));
+  const std::vector<std::string>& ids = op.ids.empty() ? assigned : op.ids;
+  const IdType id_type = view.schema->id_type;
+  const std::uint64_t first_row = view.next_row;
+
+  for (std::size_t i = 0; i < op.records; ++i) {
+    if (i < old.size() && old[i]) {
+      if (op.kind == Kind::kInsert) {
+        QUARRY_ASSIGN(const Id id, format::IdFromBytes(ids[i], id_type));
+        return Status::AlreadyExists("collection " + view.name + ": record " + std::to_string(i) +
+                                     ": id " + id.ToString() + " is there already");
+      }
+      QUARRY_ASSIGN(const std::uint64_t old_row, format::DecodeRow(*old[i]));
+      QUARRY_TRY(Kill(draft, old_row));
+      ++result_.replaced;
+    } else {
+      ++result_.inserted;
+    }
+    const std::uint64_t row = first_row + i;
+    format::RowRecord record;
+    record.id = ids[i];
+    record.has_vector = op.has_vectors;
+    if (!op.metadata.empty()) record.metadata = op.metadata[i];
+    batch_.Put(Family::kIds, format::IdKey(view.number, ids[i]), format::EncodeRow(row));
+    batch_.Put(Family::kRows, format::RowKey(view.number, row), format::Encode(record));
+    QUARRY_TRY(PutEntries(draft, row, record.metadata));
+    if (id_type == IdType::kU64 && !op.ids.empty()) {
+      QUARRY_ASSIGN(const Id id, format::IdFromBytes(ids[i], id_type));
+      const bool last = id.number() == std::numeric_limits<std::uint64_t>::max();
+      view.auto_ids_exhausted |= last;
+      view.next_auto_id = std::max(view.next_auto_id, last ? id.number() : id.number() + 1);
+    }
+  }
+  view.next_row += op.records;
+  view.records += op.records;
+  changed_ = true;
+  return op.has_vectors ? AppendVectors(draft, op, first_row) : Status::Ok();
+}
+
+Status Commit::AssignIds(Draft& draft, std::size_t count, std::vector<std::string>& ids) {
+  CollectionView& view = draft.view;
+  const std::uint64_t left = std::numeric_limits<std::uint64_t>::max() - view.next_auto_id;
+  if (view.auto_ids_exhausted || count > left) {
+    return Status::InvalidArgument("collection " + view.name + ": no " + std::to_string(count) +
+                                   " numbers are left above the largest id; give ids");
+  }
+  const std::uint64_t first = view.next_auto_id;
+  ids.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    result_.assigned_ids.push_back(view.next_auto_id);
+    ids.push_back(format::IdBytes(view.next_auto_id++));
+  }
+  draft.assigned.emplace_back(first, view.next_auto_id - 1);
+  return Status::Ok();
+}
+
+// An id may occur once in a batch: given ids must not meet those assigned before.
+Status Commit::CheckNotAssigned(const Draft& draft, const Prepared& op) const {
+  if (draft.assigned.empty()) return Status::Ok();
+  for (std::size_t i = 0; i < op.ids.size(); ++i) {
+    QUARRY_ASSIGN(const Id id, format::IdFromBytes(op.ids[i], IdType::kU64));
+    for (const auto& [first, last] : draft.assigned) {
+      if (id.number() < first || id.number() > last) continue;
+      return Status::InvalidArgument("collection " + draft.view.name + ": record " +
+                                     std::to_string(i) + ": id " + id.ToString() +
+                                     " was assigned earlier in the batch");
+    }
+  }
+  return Status::Ok();
+}
+
+Status Commit::UpdateMetadata(Draft& draft, const Prepared& op,
+                              const std::vector<std::optional<std::string>>& old) {
+  const CollectionView& view = draft.view;
+  for (std::size_t i = 0; i < op.records; ++i) {
+    if (!old[i]) {
+      QUARRY_ASSIGN(const Id id, format::IdFromBytes(op.ids[i], view.schema->id_type));
+      return Status::NotFound("collection " + view.name + ": record " + std::to_string(i) +
+                              ": there is no id " + id.ToString());
+    }
+    QUARRY_ASSIGN(const std::uint64_t row, format::DecodeRow(*old[i]));
+    QUARRY_ASSIGN(const std::string sealed, ReadRowRecord(draft, row));
+    QUARRY_TRY(DeleteEntries(draft, row, sealed));
+    QUARRY_ASSIGN(format::RowRecord record, format::DecodeRowRecord(sealed));
+    record.metadata = op.metadata[i];
+    batch_.Put(Family::kRows, format::RowKey(view.number, row), format::Encode(record));
+    QUARRY_TRY(PutEntries(draft, row, record.metadata));
+    ++result_.updated;
+  }
+  changed_ = true;
+  return Status::Ok();
+}
+
+Status Commit::Delete(Draft& draft, const Prepared& op,
+                      const std::vector<std::optional<std::string>>& old) {
+  for (std::size_t i = 0; i < op.records; ++i) {
+    if (!old[i]) continue;
+    QUARRY_ASSIGN(const std::uint64_t row, format::DecodeRow(*old[i]));
+    QUARRY_TRY(Kill(draft, row));
+    batch_.Delete(Family::kIds, format::IdKey(draft.view.number, op.ids[i]));
+    ++result_.deleted;
+    changed_ = true;
+  }
+  return Status::Ok();
+}
+
+Status Commit::Kill(Draft& draft, std::uint64_t row) {
+  CollectionView& view = draft.view;
+  if (!view.schema->fields.empty()) {
+    QUARRY_ASSIGN(const std::string sealed, ReadRowRecord(draft, row));
+    QUARRY_TRY(DeleteEntries(draft, row, sealed));
+  }
+  batch_.Delete(Family::kRows, format::RowKey(view.number, row));
+  --view.records;
+
+  const auto place = view.Find(row);
+  if (!place) return Status::Ok();  // it had no vector
+  auto& dead = draft.dead[place->slab];
+  if (dead == nullptr) {
+    const auto& before = view.slabs[place->slab].dead;
+    dead = before == nullptr ? std::make_shared<DeadRows>() : std::make_shared<DeadRows>(*before);
+  }
+  if (dead->Contains(place->position)) {
+    return Status::Corruption("collection " + view.name + ": row " + std::to_string(row) +
+                              " is dead, but an id refers to it");
+  }
+  dead->Add(place->position);
+  draft.killed[row / format::kTombstoneRows].push_back(row);
+  --view.vectors;
+  return Status::Ok();
+}
+
+Result<std::string> Commit::ReadRowRecord(const Draft& draft, std::uint64_t row) const {
+  QUARRY_ASSIGN(auto sealed,
+                base_->catalog().Get(Family::kRows, format::RowKey(draft.view.number, row)));
+  if (!sealed) {
+    return Status::Corruption("collection " + draft.view.name + ": row " + std::to_string(row) +
+                              " has an id but no record");
+  }
+  return *std::move(sealed);
+}
+
+Status Commit::PutEntries(Draft& draft, std::uint64_t row,
+                          const std::optional<std::string>& metadata) {
+  if (!metadata) return Status::Ok();
+  const CollectionView& view = draft.view;
+  return format::ForEachField(
+      *metadata, view.schema->fields, [&](std::uint32_t field, std::string_view ordered) {
+        batch_.Put(Family::kFields, format::FieldKey(view.number, field, ordered, row), {});
+      });
+}
+
+Status Commit::DeleteEntries(Draft& draft, std::uint64_t row, const std::string& sealed_record) {
+  const CollectionView& view = draft.view;
+  QUARRY_ASSIGN(const format::RowRecord record, format::DecodeRowRecord(sealed_record));
+  if (!record.metadata) return Status::Ok();
+  return format::ForEachField(
+      *record.metadata, view.schema->fields, [&](std::uint32_t field, std::string_view ordered) {
+        batch_.Delete(Family::kFields, format::FieldKey(view.number, field, ordered, row));
+      });
+}
+
+Status Commit::AppendVectors(Draft& draft, const Prepared& op, std::uint64_t first_row) {
+  CollectionView& view = draft.view;
+  std::vector<std::uint64_t> rows(op.records);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = first_row + i;
+
+  for (std::size_t done = 0; done < op.records;) {
+    if (!view.has_active || view.slabs.back().rows == view.slabs.back().slab->capacity_rows()) {
+      QUARRY_TRY(StartSlab(draft, op.records - done));
+    }
+    SlabView& active = view.slabs.back();
+    storage::Slab& slab = *active.slab;
+    const std::size_t n =
+        std::min<std::size_t>(op.records - done, slab.capacity_rows() - active.rows);
+    storage::StagedRows staged;
+    staged.rows = std::span(rows).subspan(done, n);
+    staged.codes = std::span(op.codes).subspan(done * slab.row_bytes(), n * slab.row_bytes());
+    staged.norms = std::span(op.norms).subspan(done, n);
+    if (!op.scales.empty()) staged.scales = std::span(op.scales).subspan(done, n);
+    QUARRY_TRY(
+        slab.Append(draft.committed_rows.back(), active.rows, staged, store_state_.sequence));
+
+    if (active.rows == 0) active.first_row = rows[done];
+    active.rows += static_cast<std::uint32_t>(n);
+    active.last_row = rows[done + n - 1];
+    draft.appended.insert(view.slabs.size() - 1);
+    done += n;
+  }
+  view.vectors += op.records;
+  return Status::Ok();
+}
+
+// Slabs start small and double what the collection holds, up to slab_bytes: a
+// hundred small collections cost little, a large one has few slabs.
+Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
+  CollectionView& view = draft.view;
+  format::PlaneHeader header;
+  header.store_uuid = context_.store_uuid;
+  header.collection = view.number;
+  header.level = view.schema->level;
+  header.dim = static_cast<std::uint32_t>(view.schema->dim);
+  const std::uint64_t row_bytes =
+      format::PlaneLayout::For(header.level, header.dim, 1).bytes_per_row();
+  std::uint64_t held = 0;
+  for (const SlabView& slab : view.slabs) held += slab.rows * row_bytes;
+  const std::uint64_t wanted = std::max({kFirstSlabBytes, held, pending_rows * row_bytes});
+  const std::uint64_t rows =
+      std::max<std::uint64_t>(1, std::min(wanted, context_.slab_bytes) / row_bytes);
+  header.capacity_rows = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>((rows + 63) / 64 * 64, format::kMaxSlabRows));
+
+  const std::uint64_t file_bytes =
+      format::PlaneLayout::For(header.level, header.dim, header.capacity_rows).file_bytes;
+  QUARRY_ASSIGN(const std::uint64_t free, context_.directory->FreeBytes());
+  if (free < file_bytes || free - file_bytes < context_.reserve_bytes) {
+    return Status::NoSpace(
+        "a slab of " + std::to_string(file_bytes) + " bytes would leave less than " +
+        std::to_string(context_.reserve_bytes) + " of " + std::to_string(free) + " free bytes");
+  }
+  Result<std::shared_ptr<storage::Slab>> slab = Status::IoError("");
+  do {  // a file of a write that failed may still have the name
+    header.slab = store_state_.next_slab++;
+    slab = storage::Slab::Create(context_.directory, header);
+  } while (slab.status().code() == StatusCode::kAlreadyExists);
+  if (!slab.ok()) return slab.status();
+
+  draft.created.push_back(*slab);
+  SlabView added;
+  added.slab = *slab;
+  view.slabs.push_back(std::move(added));
+  draft.committed_rows.push_back(0);
+  view.has_active = true;
+  draft.manifest_changed = true;
+  return Status::Ok();
+}
+
+Status Commit::WriteTombstones(Draft& draft) {
+  for (const auto& [chunk, rows] : draft.killed) {
+    const std::string key = format::TombstoneKey(draft.view.number, chunk);
+    QUARRY_ASSIGN(const auto before, base_->catalog().Get(Family::kTombstones, key));
+    QUARRY_ASSIGN(const std::string after, AddTombstones(before, rows));
+    batch_.Put(Family::kTombstones, key, after);
+  }
+  return Status::Ok();
+}
+
+void Commit::WriteCollection(Draft& draft) {
+  CollectionView& view = draft.view;
+  for (auto& [slab, dead] : draft.dead) view.slabs[slab].dead = dead;
+  format::CollectionState state;
+  state.sequence = store_state_.sequence;
+  state.next_row = view.next_row;
+  state.next_auto_id = view.next_auto_id;
+  state.auto_ids_exhausted = view.auto_ids_exhausted;
+  state.records = view.records;
+  state.vectors = view.vectors;
+  if (view.has_active) {
+    const SlabView& active = view.slabs.back();
+    state.active_rows = active.rows;
+    state.active_first_row = active.first_row;
+    state.active_last_row = active.last_row;
+  }
+  batch_.Put(Family::kDefault, format::CollectionStateKey(view.number), format::Encode(state));
+  if (!draft.manifest_changed) return;
+
+  format::Manifest manifest;
+  for (const SlabView& slab : view.slabs) {
+    manifest.full.push_back({slab.slab->number(), slab.first_row, slab.last_row, slab.rows,
+                             slab.slab->capacity_rows()});
+  }
+  if (view.has_active) {
+    const format::SlabRecord& last = manifest.full.back();
+    manifest.active =
+        format::SlabRecord{.number = last.number, .capacity_rows = last.capacity_rows};
+    manifest.full.pop_back();
+  }
+  batch_.Put(Family::kDefault, format::ManifestKey(view.number), format::Encode(manifest));
+}
+
+Status Commit::Finish() {
+  for (auto& [number, draft] : drafts_) {
+    QUARRY_TRY(WriteTombstones(draft));
+    WriteCollection(draft);
+  }
+  batch_.Put(Family::kDefault, format::kStateKey, format::Encode(store_state_));
+  result_.sequence = store_state_.sequence;
+  return Status::Ok();
+}
+
+std::vector<std::shared_ptr<storage::Slab>> Commit::touched() const {
+  std::vector<std::shared_ptr<storage::Slab>> slabs;
+  for (const auto& [number, draft] : drafts_) {
+    for (const std::size_t slab : draft.appended) slabs.push_back(draft.view.slabs[slab].slab);
+  }
+  return slabs;
+}
+
+std::vector<std::shared_ptr<const CollectionView>> Commit::Keep() {
+  kept_ = true;
+  std::vector<std::shared_ptr<const CollectionView>> collections = base_->collections();
+  for (auto& collection : collections) {
+    const auto draft = drafts_.find(collection->number);
+    if (draft == drafts_.end()) continue;
+    collection = std::make_shared<const CollectionView>(std::move(draft->second.view));
+  }
+  return collections;
+}
+
+}  // namespace quarry::engine

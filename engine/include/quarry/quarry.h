@@ -1,0 +1,9 @@
+// All of Quarry's public interface.
+
+#pragma once
+
+#include "quarry/collection.h"
+#include "quarry/records.h"
+#include "quarry/status.h"
+#include "quarry/store.h"
+#include "quarry/types.h"

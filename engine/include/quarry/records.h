@@ -1,0 +1,108 @@
+// What goes into a collection and what comes out of it.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quarry/status.h"
+#include "quarry/types.h"
+
+namespace quarry {
+
+class Snapshot;
+
+// Records to write, borrowed until the write returns. Either all of them have a
+// vector or none has; a batch may hold several.
+struct Records {
+  // [n], no duplicates. Empty in a u64 collection: the store assigns numbers,
+  // each one larger than every id the collection ever had, from 0.
+  std::span<const Id> ids = {};
+  // [n, dim], finite; or empty (data == nullptr): records without vectors, found
+  // by get, count and scroll but never by search.
+  VectorView vectors = {};
+  // [n] JSON objects, "" standing for none; or empty: no record has metadata.
+  std::span<const std::string_view> metadata = {};
+};
+
+struct WriteOptions {
+  // True: the write survives power loss once the call returns. False: it
+  // survives a crash of this process; after power loss the store holds a
+  // consistent prefix of the commits, and this write may not be in it.
+  bool sync = true;
+};
+
+// What one atomic write did.
+struct WriteResult {
+  std::uint64_t sequence = 0;  // number of the commit; unchanged when nothing was written
+  std::uint64_t inserted = 0;  // records whose id was new
+  std::uint64_t replaced = 0;  // records whose id was there
+  std::uint64_t updated = 0;   // records whose metadata was replaced
+  std::uint64_t deleted = 0;   // ids that were there and are gone
+  std::vector<std::uint64_t> assigned_ids = {};  // in order of the records without ids
+};
+
+// One stored record, owned by the caller.
+struct Record {
+  Id id = {};
+  std::uint64_t row = 0;                          // grows with the order of writing
+  bool has_vector = false;                        // the record has one, asked for or not
+  std::optional<std::string> metadata = {};       // a JSON object, keys sorted; set if asked for
+                                                  // and present
+  std::optional<std::vector<float>> vector = {};  // [dim] as decoded from its level; set if asked
+                                                  // for and present
+};
+
+struct Hit {
+  Id id = {};
+  double score = 0;  // cosine or dot, or the Euclidean distance: the canonical score
+  std::optional<std::string> metadata = {};       // as in Record
+  std::optional<std::vector<float>> vector = {};  // as in Record
+};
+
+// What to return beside id and score.
+struct With {
+  bool metadata = false;
+  bool vector = false;
+};
+
+struct ReadOptions {
+  With with = {};
+  // Read the state that this snapshot holds; null: the newest committed state.
+  std::shared_ptr<const Snapshot> snapshot = {};
+};
+
+struct ScrollOptions {
+  enum class Order { kId, kRow };
+  Order order = Order::kId;
+  std::size_t limit = 1000;  // records per page, >= 1
+  // Continue behind this record: the `next` of the page before.
+  std::optional<Id> after_id = {};              // with kId
+  std::optional<std::uint64_t> after_row = {};  // with kRow
+  With with = {};
+  std::shared_ptr<const Snapshot> snapshot = {};  // as in ReadOptions
+};
+
+struct SearchOptions {
+  std::size_t k = 10;                 // hits per query, 1..1048576
+  std::optional<Metric> metric = {};  // unset: the collection's
+  // Cosine and dot: hits with a smaller score are left out. Refused with l2.
+  std::optional<double> min_score = {};
+  // L2: hits at a larger distance are left out. Refused with cosine and dot.
+  std::optional<double> max_distance = {};
+  // Only these records are compared; ids that are absent are passed over. An
+  // empty span means none, an unset one means all.
+  std::optional<std::span<const Id>> ids = {};
+  With with = {};
+  std::shared_ptr<const Snapshot> snapshot = {};  // as in ReadOptions
+  // At most this many threads work on the call, the caller's among them;
+  // limited by OpenOptions::threads. 0: as many as the store has.
+  std::size_t threads = 0;
+};
+
+}  // namespace quarry

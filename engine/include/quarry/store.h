@@ -1,0 +1,156 @@
+// A directory of collections: opening it, and writing to several at once.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quarry/collection.h"
+#include "quarry/records.h"
+#include "quarry/status.h"
+#include "quarry/types.h"
+
+namespace quarry {
+
+class StoreCore;
+
+// The version of this library: "0.1.0".
+std::string_view Version();
+
+// The instruction set that scores are computed with on this machine:
+// "baseline", "avx2" or "avx512"; QUARRY_ISA=<name> forces one.
+// Errors: kInvalidArgument when QUARRY_ISA names one that is unknown or that
+// this CPU lacks.
+Result<std::string_view> InstructionSet();
+
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
+
+struct OpenOptions {
+  bool create_if_missing = false;
+  // Reads only; any number of processes may do so at once, while none writes.
+  bool read_only = false;
+  // Threads that searches may use, the caller's among them; 1: no thread is
+  // started for them. (RocksDB always has its own for flush and compaction.)
+  std::size_t threads = 1;
+  // Writes are refused with kNoSpace when they would leave less than this free
+  // on the file system.
+  std::uint64_t reserve_bytes = 64ull << 20;
+  // Size of a large slab, about. Slabs start small and grow to this.
+  std::uint64_t slab_bytes = 128ull << 20;
+  // Memory for cached catalog blocks.
+  std::size_t catalog_cache_bytes = 64u << 20;
+  // Called from any thread, must not throw or call the store; null: no log.
+  std::function<void(LogLevel, std::string_view)> log = nullptr;
+};
+
+// Changes to one or more collections of one store that are committed together.
+// Not thread-safe. Borrows what it is given until Store::Write returns.
+class Batch {
+ public:
+  // As the methods of Collection of these names. An id may occur once in a
+  // batch for each collection.
+  void Upsert(const Collection& collection, const Records& records);
+  void Insert(const Collection& collection, const Records& records);
+  void UpdateMetadata(const Collection& collection, std::span<const Id> ids,
+                      std::span<const std::string_view> metadata);
+  void Delete(const Collection& collection, std::span<const Id> ids);
+
+  bool empty() const { return operations_.empty(); }
+  void Clear() { operations_.clear(); }
+
+  // For the engine.
+  struct Operation {
+    enum class Kind : std::uint8_t { kUpsert, kInsert, kUpdateMetadata, kDelete };
+    Kind kind = Kind::kUpsert;
+    const StoreCore* store = nullptr;  // the collection's, checked by Store::Write
+    std::uint32_t collection = 0;
+    Records records;  // the parts that the kind has
+  };
+  const std::vector<Operation>& operations() const { return operations_; }
+
+ private:
+  void Add(Operation::Kind kind, const Collection& collection, const Records& records);
+
+  std::vector<Operation> operations_;
+};
+
+// One committed state of a whole store. While it lives, reads through it see
+// that state whatever is written, deleted, dropped or compacted meanwhile; it
+// holds the disk space that this needs. Thread-safe.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  // The number of the last commit that it includes.
+  virtual std::uint64_t sequence() const = 0;
+};
+
+struct StoreInfo {
+  std::string uuid;
+  std::uint32_t format_version = 0;
+  std::uint64_t sequence = 0;       // of the last commit
+  std::uint64_t catalog_bytes = 0;  // on disk
+  std::uint64_t slab_bytes = 0;     // on disk
+  std::uint64_t free_bytes = 0;     // of the file system
+};
+
+// An open store. Thread-safe. One process at a time writes; collections and
+// snapshots got from it keep what they need alive.
+class Store {
+ public:
+  // Opens the store in directory `path`. After a crash this recovers the last
+  // committed state.
+  // Errors: kNotFound (no store there), kInvalidArgument (not a store, or bad
+  // options), kBusy (another process has it), kNotSupported (a newer format),
+  // kCorruption, kDataLoss, kNoSpace, kIoError.
+  static Result<std::unique_ptr<Store>> Open(const std::string& path,
+                                             const OpenOptions& options = {});
+
+  // Closes; failures of the last flush are lost: call Close to see them.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Makes a new, empty collection.
+  // Errors: kInvalidArgument, kAlreadyExists, and those of a write.
+  Result<Collection> CreateCollection(std::string_view name, const CollectionSchema& schema);
+
+  // Errors: kNotFound.
+  Result<Collection> GetCollection(std::string_view name) const;
+
+  // Names in bytewise order.
+  Result<std::vector<std::string>> ListCollections() const;
+
+  // Removes a collection with all its records. Its files go when no snapshot
+  // needs them.
+  // Errors: kNotFound, and those of a write.
+  Status DropCollection(std::string_view name);
+
+  // Commits a batch: all of it becomes visible and durable together, or none.
+  // Errors: those of the collections' methods.
+  Result<WriteResult> Write(const Batch& batch, const WriteOptions& options = {});
+
+  // The state as of now.
+  // Errors: kFailedPrecondition.
+  Result<std::shared_ptr<const Snapshot>> GetSnapshot() const;
+
+  Result<StoreInfo> Info() const;
+
+  // Finishes writes that are under way, makes them durable and refuses what
+  // comes after. The lock is released once no snapshot is left and no read is
+  // under way; handles of collections do not hold it.
+  // Errors: kIoError, kNoSpace.
+  Status Close();
+
+ private:
+  explicit Store(std::shared_ptr<StoreCore> core) : core_(std::move(core)) {}
+
+  std::shared_ptr<StoreCore> core_;
+};
+
+}  // namespace quarry

@@ -1,0 +1,181 @@
+#include "engine/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/row_set.h"
+#include "engine/scan.h"
+#include "format/keys.h"
+#include "format/levels.h"
+#include "format/status_macros.h"
+
+namespace quarry::engine {
+namespace {
+
+// Queries that go through the rows together.
+constexpr std::size_t kQueriesPerPass = 64;
+
+// An answer before ids and metadata are looked up.
+struct Ranked {
+  double rank = 0;
+  std::uint64_t row = 0;
+  std::string id;  // IdBytes
+};
+
+Status CheckOptions(const VectorView& queries, const SearchOptions& options,
+                    const CollectionSchema& schema, Metric metric) {
+  if (queries.data == nullptr && queries.rows > 0) {
+    return Status::InvalidArgument("queries are null for " + std::to_string(queries.rows) +
+                                   " rows; expected their data");
+  }
+  if (queries.rows > 0 && queries.dim != schema.dim) {
+    return Status::InvalidArgument("queries have " + std::to_string(queries.dim) +
+                                   " dimensions; expected " + std::to_string(schema.dim));
+  }
+  if (options.k < 1 || options.k > kMaxK) {
+    return Status::InvalidArgument("k is " + std::to_string(options.k) + "; expected 1 to " +
+                                   std::to_string(kMaxK));
+  }
+  if (metric < Metric::kCosine || metric > Metric::kL2) {
+    return Status::InvalidArgument("unknown metric");
+  }
+  if (options.min_score && metric == Metric::kL2) {
+    return Status::InvalidArgument("min_score goes with cosine and dot; l2 takes max_distance");
+  }
+  if (options.max_distance && metric != Metric::kL2) {
+    return Status::InvalidArgument("max_distance goes with l2; cosine and dot take min_score");
+  }
+  if ((options.min_score && std::isnan(*options.min_score)) ||
+      (options.max_distance && std::isnan(*options.max_distance))) {
+    return Status::InvalidArgument("the threshold is NaN; expected a number");
+  }
+  return Status::Ok();
+}
+
+double FloorOf(const SearchOptions& options) {
+  if (options.min_score) return *options.min_score;
+  if (options.max_distance) return -*options.max_distance;
+  return -std::numeric_limits<double>::infinity();
+}
+
+// Queries first .. first + n - 1 as f64.
+Result<std::vector<double>> Widen(const VectorView& queries, std::size_t first, std::size_t n,
+                                  const CollectionSchema& schema, Metric metric) {
+  std::vector<float> narrow(n * schema.dim);
+  const Status converted = format::ToF32(queries, first, n, narrow.data());
+  if (!converted.ok()) return converted.WithContext("queries");
+  if (metric == Metric::kCosine && schema.zero_vectors == ZeroVectors::kRefuse) {
+    for (std::size_t q = 0; q < n; ++q) {
+      const auto begin = narrow.begin() + static_cast<std::ptrdiff_t>(q * schema.dim);
+      if (std::all_of(begin, begin + static_cast<std::ptrdiff_t>(schema.dim),
+                      [](float x) { return x == 0; })) {
+        return Status::InvalidArgument("queries: row " + std::to_string(first + q) +
+                                       " is zero, which has no direction; expected another vector");
+      }
+    }
+  }
+  return std::vector<double>(narrow.begin(), narrow.end());
+}
+
+// The rows that `ids` stand for, absent ones left out.
+Result<std::vector<std::uint64_t>> ChosenRows(const Reader& reader, std::span<const Id> ids) {
+  QUARRY_ASSIGN(const auto rows, reader.RowsOf(ids));
+  std::vector<std::uint64_t> chosen;
+  for (const auto& row : rows) {
+    if (row) chosen.push_back(*row);
+  }
+  return chosen;
+}
+
+// Cuts candidates to k: those that tie for the last place enter by their ids.
+// Candidates whose ids are not known yet get none here.
+Result<std::vector<Ranked>> CutTies(const Reader& reader, std::vector<Candidate> candidates,
+                                    std::size_t k) {
+  std::vector<Ranked> ranked;
+  if (candidates.size() <= k) {
+    for (const Candidate& c : candidates) ranked.push_back({c.rank, c.row, {}});
+    return ranked;
+  }
+  double last = candidates.front().rank;
+  for (const Candidate& c : candidates) last = std::min(last, c.rank);
+  std::vector<std::uint64_t> tied;
+  for (const Candidate& c : candidates) {
+    if (c.rank > last) {
+      ranked.push_back({c.rank, c.row, {}});
+    } else {
+      tied.push_back(c.row);
+    }
+  }
+  std::sort(tied.begin(), tied.end());
+  QUARRY_ASSIGN(auto ids, reader.SmallestIds(tied, k - ranked.size()));
+  for (auto& [id, row] : ids) ranked.push_back({last, row, std::move(id)});
+  return ranked;
+}
+
+// Looks up each row of a pass once and makes the hits.
+Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader,
+                                             std::vector<std::vector<Ranked>> answers,
+                                             Metric metric, const With& with) {
+  std::vector<std::uint64_t> rows;
+  for (const auto& answer : answers) {
+    for (const Ranked& r : answer) rows.push_back(r.row);
+  }
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  QUARRY_ASSIGN(const auto stored, reader.RecordsOf(rows));
+  std::unordered_map<std::uint64_t, const format::RowRecord*> by_row;
+  for (std::size_t i = 0; i < rows.size(); ++i) by_row[rows[i]] = &stored[i];
+
+  std::vector<std::vector<Hit>> hits(answers.size());
+  for (std::size_t q = 0; q < answers.size(); ++q) {
+    for (Ranked& r : answers[q]) r.id = by_row[r.row]->id;
+    std::sort(answers[q].begin(), answers[q].end(), [](const Ranked& a, const Ranked& b) {
+      return a.rank != b.rank ? a.rank > b.rank : a.id < b.id;
+    });
+    for (const Ranked& r : answers[q]) {
+      QUARRY_ASSIGN(Record record, reader.ToRecord(r.row, *by_row[r.row], with));
+      const double score = metric == Metric::kL2 ? -r.rank + 0.0 : r.rank;
+      hits[q].push_back(
+          {std::move(record.id), score, std::move(record.metadata), std::move(record.vector)});
+    }
+  }
+  return hits;
+}
+
+}  // namespace
+
+Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
+                                             ThreadPool& threads, const VectorView& queries,
+                                             const SearchOptions& options) {
+  const CollectionView& view = reader.view();
+  const Metric metric = options.metric.value_or(view.schema->metric);
+  QUARRY_TRY(CheckOptions(queries, options, *view.schema, metric));
+
+  std::optional<std::vector<std::uint64_t>> chosen;
+  if (options.ids) {
+    QUARRY_ASSIGN(chosen, ChosenRows(reader, *options.ids));
+  }
+  const RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
+  const ScanOptions scan{
+      .metric = metric, .k = options.k, .floor = FloorOf(options), .threads = options.threads};
+  std::vector<std::vector<Hit>> hits;
+  hits.reserve(queries.rows);
+  for (std::size_t first = 0; first < queries.rows; first += kQueriesPerPass) {
+    const std::size_t n = std::min(kQueriesPerPass, queries.rows - first);
+    QUARRY_ASSIGN(const auto wide, Widen(queries, first, n, *view.schema, metric));
+    auto candidates = Scan(view, rows, wide.data(), n, kernels, threads, scan);
+    std::vector<std::vector<Ranked>> answers;
+    for (auto& of_query : candidates) {
+      QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));
+      answers.push_back(std::move(answer));
+    }
+    QUARRY_ASSIGN(auto found, ToHits(reader, std::move(answers), metric, options.with));
+    std::move(found.begin(), found.end(), std::back_inserter(hits));
+  }
+  return hits;
+}
+
+}  // namespace quarry::engine

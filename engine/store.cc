@@ -1,0 +1,97 @@
+#include "quarry/store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/store_core.h"
+#include "format/catalog_values.h"
+#include "format/status_macros.h"
+#include "storage/vfs.h"
+
+namespace quarry {
+
+std::string_view Version() { return QUARRY_VERSION; }
+
+Result<std::string_view> InstructionSet() {
+  QUARRY_ASSIGN(const kernels::Table* const table, kernels::Active());
+  return std::string_view(table->name);
+}
+
+void Batch::Upsert(const Collection& collection, const Records& records) {
+  Add(Operation::Kind::kUpsert, collection, records);
+}
+
+void Batch::Insert(const Collection& collection, const Records& records) {
+  Add(Operation::Kind::kInsert, collection, records);
+}
+
+void Batch::UpdateMetadata(const Collection& collection, std::span<const Id> ids,
+                           std::span<const std::string_view> metadata) {
+  Add(Operation::Kind::kUpdateMetadata, collection,
+      {.ids = ids, .vectors = {}, .metadata = metadata});
+}
+
+void Batch::Delete(const Collection& collection, std::span<const Id> ids) {
+  Add(Operation::Kind::kDelete, collection, {.ids = ids, .vectors = {}, .metadata = {}});
+}
+
+void Batch::Add(Operation::Kind kind, const Collection& collection, const Records& records) {
+  operations_.push_back({kind, collection.core_.get(), collection.number_, records});
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path, const OpenOptions& options) {
+  QUARRY_ASSIGN(auto core, StoreCore::Open(storage::Vfs::Posix(), path, options));
+  return std::unique_ptr<Store>(new Store(std::move(core)));
+}
+
+Store::~Store() { (void)core_->Close(); }
+
+Result<Collection> Store::CreateCollection(std::string_view name, const CollectionSchema& schema) {
+  QUARRY_ASSIGN(const auto view, core_->CreateCollection(name, schema));
+  return Collection(core_, view->number, view->name, view->schema);
+}
+
+Result<Collection> Store::GetCollection(std::string_view name) const {
+  QUARRY_ASSIGN(const auto state, core_->StateFor(nullptr));
+  const auto view = state->Find(name);
+  if (view == nullptr) return Status::NotFound("there is no collection " + std::string(name));
+  return Collection(core_, view->number, view->name, view->schema);
+}
+
+Result<std::vector<std::string>> Store::ListCollections() const {
+  QUARRY_ASSIGN(const auto state, core_->StateFor(nullptr));
+  std::vector<std::string> names;
+  for (const auto& collection : state->collections()) names.push_back(collection->name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status Store::DropCollection(std::string_view name) { return core_->DropCollection(name); }
+
+Result<WriteResult> Store::Write(const Batch& batch, const WriteOptions& options) {
+  return core_->Write(batch, options);
+}
+
+Result<std::shared_ptr<const Snapshot>> Store::GetSnapshot() const {
+  QUARRY_ASSIGN(auto state, core_->StateFor(nullptr));
+  return std::shared_ptr<const Snapshot>(std::move(state));
+}
+
+Result<StoreInfo> Store::Info() const {
+  QUARRY_ASSIGN(const auto state, core_->StateFor(nullptr));
+  StoreInfo info;
+  info.uuid = state->store_uuid();
+  info.format_version = format::kFormatVersion;
+  info.sequence = state->sequence();
+  const storage::Catalog& catalog = state->catalog().catalog();
+  info.catalog_bytes = catalog.DiskBytes();
+  for (const auto& collection : state->collections()) {
+    for (const auto& slab : collection->slabs) info.slab_bytes += slab.slab->file_bytes();
+  }
+  QUARRY_ASSIGN(info.free_bytes, catalog.directory().FreeBytes());
+  return info;
+}
+
+Status Store::Close() { return core_->Close(); }
+
+}  // namespace quarry

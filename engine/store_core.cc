@@ -1,0 +1,309 @@
+#include "engine/store_core.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "engine/commit.h"
+#include "engine/prepare.h"
+#include "engine/recovery.h"
+#include "format/keys.h"
+#include "format/status_macros.h"
+
+namespace quarry {
+namespace {
+
+using storage::Family;
+
+std::uint64_t NowUnixMs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+// A random UUID (RFC 4122, version 4).
+std::string NewUuid() {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::random_device random;
+  std::string uuid = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
+  for (char& c : uuid) {
+    const unsigned value = random() % 16;
+    if (c == 'x') c = kDigits[value];
+    if (c == 'y') c = kDigits[8 + value % 4];
+  }
+  return uuid;
+}
+
+Status CheckOptions(const OpenOptions& options) {
+  if (options.threads < 1 || options.threads > 1024) {
+    return Status::InvalidArgument("threads is " + std::to_string(options.threads) +
+                                   "; expected 1 to 1024");
+  }
+  if (options.slab_bytes < (1u << 20)) {
+    return Status::InvalidArgument("slab_bytes is " + std::to_string(options.slab_bytes) +
+                                   "; expected at least 1048576");
+  }
+  if (options.read_only && options.create_if_missing) {
+    return Status::InvalidArgument("a store cannot be created by a read-only open");
+  }
+  return Status::Ok();
+}
+
+storage::CatalogOptions CatalogOptionsFrom(const OpenOptions& options) {
+  storage::CatalogOptions catalog;
+  catalog.cache_bytes = options.catalog_cache_bytes;
+  catalog.read_only = options.read_only;
+  if (options.log) {
+    catalog.log = [log = options.log](int severity, std::string_view line) {
+      log(static_cast<LogLevel>(severity), line);
+    };
+  }
+  return catalog;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std::string& path,
+                                                   const OpenOptions& options) {
+  QUARRY_TRY(CheckOptions(options));
+  const std::shared_ptr<StoreCore> core(new StoreCore);
+  core->options_ = options;
+  core->pid_ = ::getpid();
+  QUARRY_ASSIGN(core->kernels_, kernels::Active());
+  core->threads_ = std::make_unique<engine::ThreadPool>(options.threads);
+
+  using Mode = storage::Directory::Mode;
+  const Mode mode = options.read_only           ? Mode::kRead
+                    : options.create_if_missing ? Mode::kCreate
+                                                : Mode::kWrite;
+  QUARRY_ASSIGN(core->directory_, storage::Directory::Open(vfs, path, mode));
+  const auto in_context = [&](const Status& status) { return status.WithContext("store " + path); };
+  auto catalog = storage::Catalog::Open(core->directory_, CatalogOptionsFrom(options));
+  if (!catalog.ok()) return in_context(catalog.status());
+  core->catalog_ = *std::move(catalog);
+  if (core->directory_->is_new()) {
+    if (Status created = core->Create(); !created.ok()) return in_context(created);
+  }
+  auto recovered = engine::Recover(core->directory_, *core->catalog_);
+  if (!recovered.ok()) return in_context(recovered.status());
+  if (!options.read_only) {
+    const Status removed = core->directory_->RemoveUnlistedSlabs(recovered->slabs);
+    if (!removed.ok()) return in_context(removed);
+  }
+  core->record_ = recovered->record;
+  core->store_state_ = recovered->store_state;
+  core->current_.store(recovered->state);
+  return core;
+}
+
+// A store exists once FORMAT does: a creation cut short before starts again.
+Status StoreCore::Create() {
+  format::StoreRecord record;
+  record.uuid = NewUuid();
+  record.created_unix_ms = NowUnixMs();
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  batch.Put(Family::kDefault, format::kStoreKey, format::Encode(record));
+  batch.Put(Family::kDefault, format::kStateKey, format::Encode(format::StoreState{}));
+  QUARRY_TRY(catalog_->Commit(std::move(batch), /*sync=*/true));
+  return directory_->FinishCreation();
+}
+
+Status StoreCore::CheckUsable() const {
+  if (closed_) return Status::FailedPrecondition("the store is closed");
+  if (::getpid() != pid_) {
+    return Status::FailedPrecondition("the store was opened by process " + std::to_string(pid_) +
+                                      " before a fork; open it again in this one");
+  }
+  return Status::Ok();
+}
+
+Status StoreCore::CheckWritable() const {
+  QUARRY_TRY(CheckUsable());
+  if (options_.read_only) return Status::FailedPrecondition("the store was opened read-only");
+  if (!poison_.empty()) {
+    return Status::ReadOnly("an earlier write failed (" + poison_ + "); reopen the store");
+  }
+  return Status::Ok();
+}
+
+Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {
+  QUARRY_ASSIGN(const std::uint64_t free, directory_->FreeBytes());
+  if (free >= needed_bytes && free - needed_bytes >= options_.reserve_bytes) return Status::Ok();
+  return Status::NoSpace("a commit of " + std::to_string(needed_bytes) +
+                         " bytes would leave less than " + std::to_string(options_.reserve_bytes) +
+                         " of " + std::to_string(free) + " free bytes");
+}
+
+void StoreCore::Poison(const Status& cause) {
+  poison_ = cause.ToString();
+  if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
+}
+
+Result<std::shared_ptr<const engine::State>> StoreCore::StateFor(
+    const std::shared_ptr<const Snapshot>& snapshot) const {
+  QUARRY_TRY(CheckUsable());
+  if (snapshot == nullptr) {
+    std::shared_ptr<const engine::State> current = current_.load();
+    if (current == nullptr) return Status::FailedPrecondition("the store is closed");
+    return current;
+  }
+  auto state = std::static_pointer_cast<const engine::State>(snapshot);
+  if (state->store_uuid() != record_.uuid) {
+    return Status::InvalidArgument("the snapshot is that of another store");
+  }
+  return state;
+}
+
+Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& options) {
+  QUARRY_ASSIGN(const auto seen, StateFor(nullptr));
+  QUARRY_ASSIGN(const std::vector<engine::Prepared> prepared,
+                engine::Prepare(*seen, this, *kernels_, batch));
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const std::shared_ptr<const engine::State> base = current_.load();
+  engine::Commit commit({.directory = directory_,
+                         .catalog = catalog_.get(),
+                         .store_uuid = record_.uuid,
+                         .slab_bytes = options_.slab_bytes,
+                         .reserve_bytes = options_.reserve_bytes},
+                        base, store_state_);
+  for (const engine::Prepared& operation : prepared) QUARRY_TRY(commit.Apply(operation));
+  if (!commit.changed()) {
+    commit.result().sequence = base->sequence();
+    return std::move(commit.result());
+  }
+  QUARRY_TRY(commit.Finish());
+  QUARRY_TRY(CheckSpace(commit.batch().bytes()));
+
+  // Data durable, then the catalog, then visible.
+  for (auto& slab : commit.touched()) {
+    if (std::find(unsynced_.begin(), unsynced_.end(), slab) == unsynced_.end()) {
+      unsynced_.push_back(std::move(slab));
+    }
+  }
+  if (options.sync) QUARRY_TRY(SyncSlabs());
+  const Status committed = catalog_->Commit(std::move(commit.batch()), options.sync);
+  if (!committed.ok()) {
+    (void)commit.Keep();  // its files: after reopening the catalog may list them
+    Poison(committed);
+    return Status(committed.code(), committed.message(), Outcome::kUnknown);
+  }
+  store_state_ = commit.store_state();
+  current_.store(std::make_shared<const engine::State>(record_.uuid, store_state_.sequence,
+                                                       catalog_->View(), commit.Keep()));
+  return std::move(commit.result());
+}
+
+Status StoreCore::SyncSlabs() {
+  for (const auto& slab : unsynced_) {
+    const Status synced = slab->Sync();
+    if (!synced.ok()) {
+      Poison(synced);
+      return synced;
+    }
+  }
+  unsynced_.clear();
+  return Status::Ok();
+}
+
+// Commits a change of the list of collections.
+Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState next,
+                             std::vector<std::shared_ptr<const engine::CollectionView>> list) {
+  ++next.sequence;
+  batch.Put(Family::kDefault, format::kStateKey, format::Encode(next));
+  QUARRY_TRY(CheckSpace(batch.bytes()));
+  QUARRY_TRY(SyncSlabs());
+  const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);
+  if (!committed.ok()) {
+    Poison(committed);
+    return Status(committed.code(), committed.message(), Outcome::kUnknown);
+  }
+  store_state_ = next;
+  current_.store(std::make_shared<const engine::State>(record_.uuid, next.sequence,
+                                                       catalog_->View(), std::move(list)));
+  return Status::Ok();
+}
+
+Result<std::shared_ptr<const engine::CollectionView>> StoreCore::CreateCollection(
+    std::string_view name, const CollectionSchema& schema) {
+  QUARRY_TRY(format::CheckName("collection", name));
+  QUARRY_TRY(format::CheckSchema(schema));
+  QUARRY_TRY(CheckUsable());  // in a forked child the mutex may stay locked for ever
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const std::shared_ptr<const engine::State> base = current_.load();
+  if (base->Find(name) != nullptr) {
+    return Status::AlreadyExists("collection " + std::string(name) + " is there already");
+  }
+  format::StoreState next = store_state_;
+  format::CollectionRecord record;
+  record.number = next.next_collection++;
+  record.schema = schema;
+  record.created_unix_ms = NowUnixMs();
+  format::CollectionState state;
+  state.sequence = next.sequence + 1;
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  batch.Put(Family::kDefault, format::CollectionKey(name), format::Encode(record));
+  batch.Put(Family::kDefault, format::ManifestKey(record.number),
+            format::Encode(format::Manifest{}));
+  batch.Put(Family::kDefault, format::CollectionStateKey(record.number), format::Encode(state));
+
+  auto view = std::make_shared<engine::CollectionView>();
+  view->number = record.number;
+  view->name = name;
+  view->schema = std::make_shared<const CollectionSchema>(schema);
+  auto list = base->collections();
+  list.push_back(view);
+  QUARRY_TRY(CommitList(std::move(batch), next, std::move(list)));
+  return std::shared_ptr<const engine::CollectionView>(std::move(view));
+}
+
+Status StoreCore::DropCollection(std::string_view name) {
+  QUARRY_TRY(CheckUsable());
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const std::shared_ptr<const engine::State> base = current_.load();
+  const auto view = base->Find(name);
+  if (view == nullptr) return Status::NotFound("there is no collection " + std::string(name));
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  batch.Delete(Family::kDefault, format::CollectionKey(name));
+  batch.Delete(Family::kDefault, format::ManifestKey(view->number));
+  batch.Delete(Family::kDefault, format::CollectionStateKey(view->number));
+  const std::string begin = format::CollectionBegin(view->number);
+  const std::string end = format::CollectionEnd(view->number);
+  for (const Family family : {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
+    batch.DeleteRange(family, begin, end);
+  }
+  auto list = base->collections();
+  std::erase(list, view);
+  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
+  for (const engine::SlabView& slab : view->slabs) {
+    std::erase(unsynced_, slab.slab);
+    slab.slab->MarkObsolete();
+  }
+  return Status::Ok();
+}
+
+Status StoreCore::Close() {
+  if (::getpid() != pid_) return CheckUsable();
+  const std::lock_guard lock(write_mutex_);
+  if (closed_) return Status::Ok();
+  Status status;
+  if (!options_.read_only && poison_.empty()) {
+    const bool unsynced = !unsynced_.empty();
+    status = SyncSlabs();
+    if (status.ok() && unsynced) status = catalog_->SyncLog();
+    if (status.ok()) status = catalog_->Flush();
+  }
+  closed_ = true;
+  current_.store(nullptr);
+  unsynced_.clear();
+  catalog_.reset();
+  directory_.reset();
+  return status;
+}
+
+}  // namespace quarry

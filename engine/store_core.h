@@ -1,0 +1,81 @@
+// What an open store is made of, shared by Store, its collections and batches.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/kernels/kernels.h"
+#include "engine/state.h"
+#include "engine/thread_pool.h"
+#include "format/catalog_values.h"
+#include "quarry/store.h"
+#include "storage/catalog.h"
+#include "storage/directory.h"
+
+namespace quarry {
+
+// Thread-safe. Reads take the current State and wait for no write; writes hold one
+// mutex from the first look at ids to the publication of the new State.
+class StoreCore {
+ public:
+  static Result<std::shared_ptr<StoreCore>> Open(storage::Vfs& vfs, const std::string& path,
+                                                 const OpenOptions& options);
+
+  // The state that a read works on: `snapshot`, or the current one if null.
+  // Errors: kFailedPrecondition (closed, forked), kInvalidArgument (a snapshot
+  // of another store).
+  Result<std::shared_ptr<const engine::State>> StateFor(
+      const std::shared_ptr<const Snapshot>& snapshot) const;
+
+  Result<WriteResult> Write(const Batch& batch, const WriteOptions& options);
+  Result<std::shared_ptr<const engine::CollectionView>> CreateCollection(
+      std::string_view name, const CollectionSchema& schema);
+  Status DropCollection(std::string_view name);
+  Status Close();
+
+  const kernels::Table& kernels() const { return *kernels_; }
+  engine::ThreadPool& threads() const { return *threads_; }
+  const OpenOptions& options() const { return options_; }
+  const std::string& uuid() const { return record_.uuid; }
+
+ private:
+  StoreCore() = default;
+
+  Status CheckUsable() const;
+  // REQUIRES: write_mutex_ is held
+  Status CheckWritable() const;
+  Status CheckSpace(std::uint64_t needed_bytes) const;
+  Status Create();
+  Status CommitList(storage::CatalogBatch batch, format::StoreState next,
+                    std::vector<std::shared_ptr<const engine::CollectionView>> list);
+  Status SyncSlabs();
+  void Poison(const Status& cause);
+
+  OpenOptions options_;
+  pid_t pid_ = 0;  // of the process that opened it
+  const kernels::Table* kernels_ = nullptr;
+  std::unique_ptr<engine::ThreadPool> threads_;
+  format::StoreRecord record_;
+
+  std::atomic<bool> closed_ = false;
+  engine::StatePointer current_;
+
+  std::mutex write_mutex_;
+  // All below are guarded by write_mutex_. Readers reach catalog and directory
+  // through their State: Close lets go of them here.
+  std::shared_ptr<storage::Directory> directory_;
+  std::shared_ptr<storage::Catalog> catalog_;
+  format::StoreState store_state_;  // as committed
+  std::string poison_;              // why writes are refused; empty: they are not
+  std::vector<std::shared_ptr<storage::Slab>> unsynced_;  // written with sync = false
+};
+
+}  // namespace quarry

@@ -1,0 +1,289 @@
+#include "storage/catalog.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdarg>
+#include <cstdio>
+#include <utility>
+
+#include "format/status_macros.h"
+#include "storage/manifest_check.h"
+
+namespace quarry::storage {
+namespace {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::Slice;
+
+constexpr std::array<const char*, kFamilies> kFamilyNames = {"default", "ids", "rows", "tombstones",
+                                                             "fields"};
+constexpr std::uint64_t kLongLogBytes = 4u << 20;
+
+Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view ToView(const Slice& slice) { return {slice.data(), slice.size()}; }
+std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
+
+// The boundary where RocksDB's statuses stop.
+Status FromRocks(const rocksdb::Status& status) {
+  if (status.ok()) return Status::Ok();
+  std::string message = "catalog: " + status.ToString();
+  if (status.IsCorruption()) return Status::Corruption(std::move(message));
+  if (status.IsNoSpace()) return Status::NoSpace(std::move(message));
+  return Status::IoError(std::move(message));
+}
+
+// Sends RocksDB's log to the store's. RocksDB's own log file is never made: on
+// a full disk its writer aborts the process.
+class ForwardingLogger final : public rocksdb::Logger {
+ public:
+  explicit ForwardingLogger(std::function<void(int, std::string_view)> log)
+      : Logger(rocksdb::InfoLogLevel::WARN_LEVEL), log_(std::move(log)) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, std::va_list arguments) override {
+    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, arguments);
+  }
+  void Logv(const rocksdb::InfoLogLevel level, const char* format,
+            std::va_list arguments) override {
+    if (!log_ || level < GetInfoLogLevel()) return;
+    std::array<char, 1024> line;
+    const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
+    if (n <= 0) return;
+    const int severity = std::min(static_cast<int>(level), 3);
+    log_(severity,
+         {line.data(), std::min<std::size_t>(static_cast<std::size_t>(n), line.size() - 1)});
+  }
+
+ private:
+  std::function<void(int, std::string_view)> log_;
+};
+
+rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
+  rocksdb::Options db;
+  db.create_if_missing = create;
+  db.create_missing_column_families = create;
+  db.info_log = std::make_shared<ForwardingLogger>(options.log);
+  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  db.paranoid_checks = true;
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  db.track_and_verify_wals_in_manifest = true;
+  db.max_bgerror_resume_count = 0;
+  db.max_open_files = -1;
+  db.max_total_wal_size = 64u << 20;
+  db.bytes_per_sync = 1u << 20;
+  return db;
+}
+
+std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
+  const auto cache = rocksdb::NewLRUCache(options.cache_bytes);
+  std::vector<ColumnFamilyDescriptor> families;
+  for (std::size_t i = 0; i < kFamilies; ++i) {
+    rocksdb::BlockBasedTableOptions table;
+    table.block_cache = cache;
+    // Ids are asked for that are not there: each insert does.
+    if (i == IndexOf(Family::kIds)) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    rocksdb::ColumnFamilyOptions family;
+    family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    family.write_buffer_size = 16u << 20;
+    families.emplace_back(kFamilyNames[i], family);
+  }
+  return families;
+}
+
+}  // namespace
+
+struct CatalogBatch::Rep {
+  rocksdb::WriteBatch batch;
+  std::array<ColumnFamilyHandle*, kFamilies> handles;
+  rocksdb::Status first_error;  // reported by Commit
+
+  void Note(rocksdb::Status status) {
+    if (first_error.ok() && !status.ok()) first_error = std::move(status);
+  }
+};
+
+CatalogBatch::CatalogBatch(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+CatalogBatch::~CatalogBatch() = default;
+CatalogBatch::CatalogBatch(CatalogBatch&&) noexcept = default;
+CatalogBatch& CatalogBatch::operator=(CatalogBatch&&) noexcept = default;
+
+void CatalogBatch::Put(Family family, std::string_view key, std::string_view value) {
+  rep_->Note(rep_->batch.Put(rep_->handles[IndexOf(family)], ToSlice(key), ToSlice(value)));
+}
+void CatalogBatch::Delete(Family family, std::string_view key) {
+  rep_->Note(rep_->batch.Delete(rep_->handles[IndexOf(family)], ToSlice(key)));
+}
+void CatalogBatch::DeleteRange(Family family, std::string_view begin, std::string_view end) {
+  rep_->Note(rep_->batch.DeleteRange(rep_->handles[IndexOf(family)], ToSlice(begin), ToSlice(end)));
+}
+std::size_t CatalogBatch::bytes() const { return rep_->batch.GetDataSize(); }
+
+struct Catalog::Rep {
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<ColumnFamilyHandle*, kFamilies> handles{};
+  bool read_only = false;
+
+  ~Rep() {
+    for (ColumnFamilyHandle* handle : handles) {
+      // A handle that cannot be released is a leak of this database only.
+      if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    if (db != nullptr) db->Close().PermitUncheckedError();  // Flush reported before
+  }
+};
+
+Catalog::Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep)
+    : directory_(std::move(directory)), rep_(std::move(rep)) {}
+Catalog::~Catalog() = default;
+
+Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> directory,
+                                               const CatalogOptions& options) {
+  const rocksdb::Options db_options = DatabaseOptions(options, directory->is_new());
+  std::vector<ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const std::string path = directory->catalog_path();
+  QUARRY_TRY(CheckManifest(directory->vfs(), path));
+  const rocksdb::Status status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options), &handles, &db)
+          : rocksdb::DB::Open(db_options, path, Families(options), &handles, &db);
+  auto rep = std::make_unique<Rep>();
+  rep->db.reset(db);
+  std::copy_n(handles.begin(), std::min(handles.size(), kFamilies), rep->handles.begin());
+  rep->read_only = options.read_only;
+  if (status.IsInvalidArgument() || status.IsPathNotFound()) {
+    return Status::Corruption("catalog: " + status.ToString());
+  }
+  QUARRY_TRY(FromRocks(status));
+  return std::shared_ptr<Catalog>(new Catalog(std::move(directory), std::move(rep)));
+}
+
+CatalogBatch Catalog::NewBatch() const {
+  auto rep = std::make_unique<CatalogBatch::Rep>();
+  rep->handles = rep_->handles;
+  return CatalogBatch(std::move(rep));
+}
+
+Status Catalog::Commit(CatalogBatch&& batch, bool sync) {
+  QUARRY_CHECK(!rep_->read_only);
+  QUARRY_TRY(FromRocks(batch.rep_->first_error));
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  return FromRocks(rep_->db->Write(options, &batch.rep_->batch));
+}
+
+std::shared_ptr<const CatalogView> Catalog::View() const {
+  return std::shared_ptr<const CatalogView>(
+      new CatalogView(shared_from_this(), rep_->db->GetSnapshot()));
+}
+
+Status Catalog::SyncLog() {
+  // An empty batch: with WALs tracked in the manifest the log must not be
+  // synced behind the write path's back.
+  rocksdb::WriteBatch empty;
+  QUARRY_TRY(FromRocks(empty.PutLogData("")));
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return FromRocks(rep_->db->Write(options, &empty));
+}
+
+Status Catalog::Flush() {
+  if (rep_->read_only) return Status::Ok();
+  rocksdb::VectorLogPtr logs;
+  QUARRY_TRY(FromRocks(rep_->db->GetSortedWalFiles(logs)));
+  std::uint64_t bytes = 0;
+  for (const auto& log : logs) bytes += log->SizeFileBytes();
+  if (bytes < kLongLogBytes) return Status::Ok();
+  const std::vector<ColumnFamilyHandle*> handles(rep_->handles.begin(), rep_->handles.end());
+  return FromRocks(rep_->db->Flush(rocksdb::FlushOptions(), handles));
+}
+
+std::uint64_t Catalog::DiskBytes() const {
+  std::uint64_t bytes = 0;
+  for (ColumnFamilyHandle* handle : rep_->handles) {
+    std::uint64_t family = 0;
+    rep_->db->GetIntProperty(handle, rocksdb::DB::Properties::kLiveSstFilesSize, &family);
+    bytes += family;
+  }
+  rocksdb::VectorLogPtr logs;
+  if (!rep_->read_only && rep_->db->GetSortedWalFiles(logs).ok()) {
+    for (const auto& log : logs) bytes += log->SizeFileBytes();
+  }
+  return bytes;
+}
+
+std::uint64_t Catalog::DiskBytes(Family family, std::string_view begin,
+                                 std::string_view end) const {
+  const rocksdb::Range range(ToSlice(begin), ToSlice(end));
+  rocksdb::SizeApproximationOptions options;
+  options.include_memtables = true;
+  std::uint64_t bytes = 0;
+  const rocksdb::Status status =
+      rep_->db->GetApproximateSizes(options, rep_->handles[IndexOf(family)], &range, 1, &bytes);
+  return status.ok() ? bytes : 0;
+}
+
+CatalogView::~CatalogView() {
+  catalog_->rep_->db->ReleaseSnapshot(static_cast<const rocksdb::Snapshot*>(snapshot_));
+}
+
+namespace {
+
+rocksdb::ReadOptions At(const void* snapshot) {
+  rocksdb::ReadOptions options;
+  options.snapshot = static_cast<const rocksdb::Snapshot*>(snapshot);
+  return options;
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> CatalogView::Get(Family family, std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status = catalog_->rep_->db->Get(
+      At(snapshot_), catalog_->rep_->handles[IndexOf(family)], ToSlice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  QUARRY_TRY(FromRocks(status));
+  return std::optional<std::string>(std::move(value));
+}
+
+Result<std::vector<std::optional<std::string>>> CatalogView::MultiGet(
+    Family family, std::span<const std::string> keys) const {
+  const std::size_t n = keys.size();
+  std::vector<Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(n);
+  std::vector<rocksdb::Status> statuses(n);
+  catalog_->rep_->db->MultiGet(At(snapshot_), catalog_->rep_->handles[IndexOf(family)], n,
+                               slices.data(), values.data(), statuses.data());
+  std::vector<std::optional<std::string>> found(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (statuses[i].IsNotFound()) continue;
+    QUARRY_TRY(FromRocks(statuses[i]));
+    found[i].emplace(ToView(values[i]));
+  }
+  return found;
+}
+
+Status CatalogView::Scan(
+    Family family, std::string_view begin, std::string_view end,
+    const std::function<bool(std::string_view key, std::string_view value)>& visit) const {
+  rocksdb::ReadOptions options = At(snapshot_);
+  const Slice upper = ToSlice(end);
+  options.iterate_upper_bound = &upper;
+  const std::unique_ptr<rocksdb::Iterator> it(
+      catalog_->rep_->db->NewIterator(options, catalog_->rep_->handles[IndexOf(family)]));
+  for (it->Seek(ToSlice(begin)); it->Valid(); it->Next()) {
+    if (!visit(ToView(it->key()), ToView(it->value()))) break;
+  }
+  return FromRocks(it->status());
+}
+
+}  // namespace quarry::storage

@@ -1,0 +1,130 @@
+// The catalog: small things that change, in RocksDB. Its only user.
+//
+// Keys and values are bytes here; format/keys.h and format/catalog_values.h say
+// what they mean. One CatalogBatch is the only commit point of a store.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quarry/status.h"
+#include "storage/directory.h"
+
+namespace quarry::storage {
+
+enum class Family : std::uint8_t { kDefault, kIds, kRows, kTombstones, kFields };
+inline constexpr std::size_t kFamilies = 5;
+
+// Changes to be committed together, made by Catalog::NewBatch.
+class CatalogBatch {
+ public:
+  ~CatalogBatch();
+  CatalogBatch(CatalogBatch&&) noexcept;
+  CatalogBatch& operator=(CatalogBatch&&) noexcept;
+
+  void Put(Family family, std::string_view key, std::string_view value);
+  void Delete(Family family, std::string_view key);
+  // All keys in [begin, end).
+  void DeleteRange(Family family, std::string_view begin, std::string_view end);
+
+  std::size_t bytes() const;  // about what it adds to the log
+
+ private:
+  friend class Catalog;
+  struct Rep;
+  explicit CatalogBatch(std::unique_ptr<Rep> rep);
+
+  std::unique_ptr<Rep> rep_;
+};
+
+struct CatalogOptions {
+  std::size_t cache_bytes = 64u << 20;
+  bool read_only = false;
+  // RocksDB's own log lines: 0 debug .. 3 error. Never throws. Null: dropped.
+  std::function<void(int, std::string_view)> log;
+};
+
+class Catalog;
+
+// One committed state of the catalog. Thread-safe. Keeps the catalog open.
+class CatalogView {
+ public:
+  ~CatalogView();
+  CatalogView(const CatalogView&) = delete;
+  CatalogView& operator=(const CatalogView&) = delete;
+
+  // Errors of all: kCorruption, kIoError.
+  Result<std::optional<std::string>> Get(Family family, std::string_view key) const;
+
+  // [n] values, nullopt where there is none.
+  Result<std::vector<std::optional<std::string>>> MultiGet(Family family,
+                                                           std::span<const std::string> keys) const;
+
+  // Calls `visit` for each key in [begin, end) in order, until it returns false.
+  Status Scan(Family family, std::string_view begin, std::string_view end,
+              const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
+
+  const Catalog& catalog() const { return *catalog_; }
+
+ private:
+  friend class Catalog;
+  CatalogView(std::shared_ptr<const Catalog> catalog, const void* snapshot)
+      : catalog_(std::move(catalog)), snapshot_(snapshot) {}
+
+  const std::shared_ptr<const Catalog> catalog_;
+  const void* const snapshot_;  // a rocksdb::Snapshot
+};
+
+// Thread-safe, but for Commit: one at a time.
+class Catalog : public std::enable_shared_from_this<Catalog> {
+ public:
+  // Opens the database in directory->catalog_path(), making it if the store is new.
+  // Errors: kCorruption, kIoError, kNoSpace.
+  static Result<std::shared_ptr<Catalog>> Open(std::shared_ptr<Directory> directory,
+                                               const CatalogOptions& options);
+  ~Catalog();
+  Catalog(const Catalog&) = delete;
+  Catalog& operator=(const Catalog&) = delete;
+
+  CatalogBatch NewBatch() const;
+
+  // Commits a batch; with `sync`, it and all before it are durable on return.
+  // Errors: any of them leaves open whether the batch is there: no further
+  // commit may be tried.
+  Status Commit(CatalogBatch&& batch, bool sync);
+
+  std::shared_ptr<const CatalogView> View() const;
+
+  // Makes commits without sync durable. Errors: as Commit.
+  Status SyncLog();
+
+  // Before closing: moves a long log into tables, so that the next open need
+  // not replay it. Errors: kIoError, kNoSpace.
+  Status Flush();
+
+  const Directory& directory() const { return *directory_; }
+
+  // Bytes of all live tables and logs, about.
+  std::uint64_t DiskBytes() const;
+
+  // Bytes of the keys in [begin, end) of one family, about.
+  std::uint64_t DiskBytes(Family family, std::string_view begin, std::string_view end) const;
+
+ private:
+  friend class CatalogView;
+  struct Rep;
+  Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep);
+
+  const std::shared_ptr<Directory> directory_;
+  const std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace quarry::storage

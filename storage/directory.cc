@@ -1,0 +1,141 @@
+#include "storage/directory.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "format/status_macros.h"
+
+namespace quarry::storage {
+namespace {
+
+constexpr std::string_view kFormatLine = "Quarry store, format 1\n";
+constexpr std::string_view kFormatStart = "Quarry store, format ";
+constexpr std::string_view kBaseSuffix = ".base";
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t end = path.find_last_not_of('/');
+  const std::size_t slash = path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// A directory that a creation cut short may have left, or an empty one.
+bool OnlyOurNames(const std::vector<std::string>& names) {
+  constexpr std::array<std::string_view, 4> kOurs = {"LOCK", "FORMAT.new", "catalog", "slabs"};
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
+  });
+}
+
+Status CreateDirectoryUnlessThere(Vfs& vfs, const std::string& path) {
+  const Status status = vfs.CreateDirectory(path);
+  return status.code() == StatusCode::kAlreadyExists ? Status::Ok() : status;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& path, Mode mode) {
+  if (path.empty()) return Status::InvalidArgument("the store's path is empty");
+  const std::shared_ptr<Directory> directory(new Directory(vfs, path));
+  QUARRY_ASSIGN(const bool exists, vfs.Exists(path));
+  if (!exists && mode != Mode::kCreate) return Status::NotFound("no store at " + path);
+  if (!exists) {
+    const Status created = vfs.CreateDirectory(path);
+    if (!created.ok() && created.code() != StatusCode::kAlreadyExists) return created;
+  }
+
+  QUARRY_ASSIGN(const bool complete, vfs.Exists(path + "/FORMAT"));
+  if (!complete) {
+    const Result<std::vector<std::string>> names = vfs.List(path);
+    if (names.status().code() == StatusCode::kNotFound) {
+      return Status::InvalidArgument(path + " is not a store: it is not a directory");
+    }
+    if (!names.ok()) return names.status();
+    if (!OnlyOurNames(*names)) {
+      return Status::InvalidArgument(path + " is not a store: it holds other files and no FORMAT");
+    }
+    if (mode != Mode::kCreate) return Status::NotFound("no store at " + path);
+  }
+  Result<std::unique_ptr<Lock>> lock = vfs.LockFile(path + "/LOCK", mode != Mode::kRead);
+  if (lock.status().code() == StatusCode::kBusy) {
+    return Status::Busy("store " + path + " is in use by another process");
+  }
+  if (!lock.ok()) return lock.status();
+  directory->lock_ = std::move(lock).value();
+
+  // Looked at again under the lock: another process may have made the store.
+  QUARRY_ASSIGN(const bool complete_now, vfs.Exists(path + "/FORMAT"));
+  directory->is_new_ = !complete_now;
+  if (directory->is_new_) {
+    QUARRY_TRY(directory->PrepareCreation());
+  } else {
+    QUARRY_TRY(directory->CheckFormat());
+  }
+  return directory;
+}
+
+Status Directory::PrepareCreation() {
+  QUARRY_TRY(CreateDirectoryUnlessThere(vfs_, slabs_path()));
+  QUARRY_ASSIGN(const bool left_over, vfs_.Exists(path_ + "/FORMAT.new"));
+  if (left_over) QUARRY_TRY(vfs_.Remove(path_ + "/FORMAT.new"));
+  return CreateDirectoryUnlessThere(vfs_, catalog_path());
+}
+
+Status Directory::FinishCreation() {
+  QUARRY_CHECK(is_new_);
+  const std::string temporary = path_ + "/FORMAT.new";
+  QUARRY_ASSIGN(const auto file, vfs_.OpenFile(temporary, Vfs::Open::kCreate));
+  QUARRY_TRY(file->WriteAt(0, std::as_bytes(std::span(kFormatLine))));
+  QUARRY_TRY(file->Sync());
+  QUARRY_TRY(vfs_.SyncDirectory(slabs_path()));
+  QUARRY_TRY(vfs_.SyncDirectory(catalog_path()));
+  QUARRY_TRY(vfs_.SyncDirectory(path_));
+  QUARRY_TRY(vfs_.SyncDirectory(ParentOf(path_)));
+  QUARRY_TRY(vfs_.Rename(temporary, path_ + "/FORMAT"));
+  QUARRY_TRY(vfs_.SyncDirectory(path_));
+  is_new_ = false;
+  return Status::Ok();
+}
+
+Status Directory::CheckFormat() const {
+  QUARRY_ASSIGN(const auto file, vfs_.OpenFile(path_ + "/FORMAT", Vfs::Open::kRead));
+  QUARRY_ASSIGN(const std::uint64_t size, file->Size());
+  std::string text(std::min<std::uint64_t>(size, 256), '\0');
+  QUARRY_TRY(file->ReadAt(0, std::as_writable_bytes(std::span(text))));
+  if (text == kFormatLine) return Status::Ok();
+  if (text.starts_with(kFormatStart)) {
+    unsigned version = 0;
+    const char* const begin = text.data() + kFormatStart.size();
+    const auto parsed = std::from_chars(begin, text.data() + text.size(), version);
+    if (parsed.ec == std::errc() && version > 1) {
+      return Status::NotSupported(path_ + " has format " + std::to_string(version) +
+                                  ", newer than this library, which reads format 1");
+    }
+  }
+  std::string shown = text.substr(0, text.find('\n'));
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return Status::Corruption(path_ + "/FORMAT reads \"" + shown + "\"; expected \"" +
+                            std::string(kFormatLine.substr(0, kFormatLine.size() - 1)) + "\"");
+}
+
+std::string Directory::slab_path(std::uint64_t number) const {
+  return slabs_path() + "/" + std::to_string(number) + std::string(kBaseSuffix);
+}
+
+Status Directory::RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed) {
+  QUARRY_ASSIGN(const std::vector<std::string> names, vfs_.List(slabs_path()));
+  bool removed = false;
+  for (const std::string& name : names) {
+    std::uint64_t number = 0;
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (parsed.ec != std::errc() || slabs_path() + "/" + name != slab_path(number)) continue;
+    if (std::binary_search(listed.begin(), listed.end(), number)) continue;
+    QUARRY_TRY(vfs_.Remove(slab_path(number)));
+    removed = true;
+  }
+  return removed ? vfs_.SyncDirectory(slabs_path()) : Status::Ok();
+}
+
+}  // namespace quarry::storage

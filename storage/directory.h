@@ -1,0 +1,63 @@
+// The directory of a store: its names, its lock, its creation.
+//
+//   LOCK                   held while the store is open
+//   FORMAT                 "Quarry store, format 1\n"; written last when a store is made
+//   catalog/               RocksDB
+//   slabs/<number>.base    planes
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quarry/status.h"
+#include "storage/vfs.h"
+
+namespace quarry::storage {
+
+// Held by everything that uses files of the store; the lock goes with the last.
+class Directory {
+ public:
+  enum class Mode {
+    kRead,    // an existing store; a shared lock; nothing is changed
+    kWrite,   // an existing store; the exclusive lock
+    kCreate,  // as kWrite, but the store is made if there is none
+  };
+  // Errors: kNotFound; kInvalidArgument when the directory holds something that
+  // is not a store; kBusy; kNotSupported for a newer format; kCorruption;
+  // kNoSpace; kIoError.
+  static Result<std::shared_ptr<Directory>> Open(Vfs& vfs, const std::string& path, Mode mode);
+
+  // Makes a store out of a directory whose catalog is complete and durable:
+  // all names below it and its own become durable, FORMAT last.
+  // REQUIRES: opened with kCreate; is_new()
+  Status FinishCreation();
+
+  Vfs& vfs() const { return vfs_; }
+  const std::string& path() const { return path_; }
+  bool is_new() const { return is_new_; }
+  std::string catalog_path() const { return path_ + "/catalog"; }
+  std::string slabs_path() const { return path_ + "/slabs"; }
+  std::string slab_path(std::uint64_t number) const;
+
+  // Removes files in slabs/ whose numbers are not in `listed` (sorted).
+  // Errors: kIoError. Names that are not ours are left alone.
+  Status RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed);
+
+  Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }
+
+ private:
+  Directory(Vfs& vfs, std::string path) : vfs_(vfs), path_(std::move(path)) {}
+
+  Status PrepareCreation();
+  Status CheckFormat() const;
+
+  Vfs& vfs_;
+  std::string path_;
+  bool is_new_ = false;
+  std::unique_ptr<Lock> lock_;
+};
+
+}  // namespace quarry::storage

@@ -1,0 +1,191 @@
+#include "storage/slab.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/checksum.h"
+#include "format/status_macros.h"
+
+namespace quarry::storage {
+namespace {
+
+using format::BlockRecord;
+using format::kBlockRecordBytes;
+
+std::string NameOf(std::uint64_t number) { return "slab " + std::to_string(number); }
+
+}  // namespace
+
+Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
+    : directory_(std::move(directory)),
+      header_(std::move(header)),
+      layout_(format::PlaneLayout::For(header_.level, header_.dim, header_.capacity_rows)) {}
+
+Slab::~Slab() {
+  mapping_.reset();
+  file_.reset();
+  // A file that cannot be removed now is unlisted: the next open removes it.
+  if (obsolete_) (void)directory_->vfs().Remove(directory_->slab_path(number()));
+}
+
+Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,
+                                           const format::PlaneHeader& header) {
+  Vfs& vfs = directory->vfs();
+  const std::string path = directory->slab_path(header.slab);
+  const std::shared_ptr<Slab> slab(new Slab(directory, header));
+  QUARRY_ASSIGN(slab->file_, vfs.OpenFile(path, Vfs::Open::kCreate));
+  slab->MarkObsolete();  // until it is complete, a failure removes it
+  QUARRY_TRY(slab->file_->Allocate(slab->file_bytes()));
+  QUARRY_TRY(slab->file_->WriteAt(0, format::EncodePlaneHeader(header)));
+  QUARRY_TRY(slab->file_->Sync());
+  QUARRY_TRY(vfs.SyncDirectory(directory->slabs_path()));
+  QUARRY_ASSIGN(slab->mapping_, vfs.Map(path, slab->file_bytes()));
+  slab->obsolete_ = false;
+  return slab;
+}
+
+Result<std::shared_ptr<Slab>> Slab::Open(std::shared_ptr<Directory> directory,
+                                         const format::PlaneHeader& expected) {
+  Vfs& vfs = directory->vfs();
+  const std::string path = directory->slab_path(expected.slab);
+  auto file = vfs.OpenFile(path, Vfs::Open::kRead);
+  if (file.status().code() == StatusCode::kNotFound) {
+    return Status::Corruption(NameOf(expected.slab) + ": " + path + " is missing");
+  }
+  if (!file.ok()) return file.status();
+  QUARRY_ASSIGN(const std::uint64_t bytes, (*file)->Size());
+  if (bytes < format::kPlaneHeaderBytes) {
+    return Status::Corruption(NameOf(expected.slab) + ": file has " + std::to_string(bytes) +
+                              " bytes, less than its header");
+  }
+  std::vector<std::byte> head(format::kPlaneHeaderBytes);
+  QUARRY_TRY((*file)->ReadAt(0, head));
+  const auto header = format::DecodePlaneHeader(head, bytes);
+  if (!header.ok()) return header.status().WithContext(NameOf(expected.slab));
+  if (*header != expected) {
+    return Status::Corruption(NameOf(expected.slab) + ": header is that of another slab");
+  }
+  const std::shared_ptr<Slab> slab(new Slab(std::move(directory), expected));
+  QUARRY_ASSIGN(slab->mapping_, vfs.Map(path, bytes));
+  return slab;
+}
+
+Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows& staged,
+                    std::uint64_t sequence) {
+  const std::size_t n = staged.rows.size();
+  QUARRY_CHECK(committed <= at && at + n <= capacity_rows());
+  QUARRY_CHECK(staged.codes.size() == n * layout_.row_bytes);
+  QUARRY_CHECK(staged.norms.size() == n);
+  QUARRY_CHECK(staged.scales.size() == (layout_.scales_offset != 0 ? n : 0));
+  // Committed rows of the same block come under the new checksum: it must not
+  // make damage to them look right.
+  const bool shares_block = committed % layout_.block_rows != 0 &&
+                            committed / layout_.block_rows == at / layout_.block_rows;
+  if (shares_block) QUARRY_TRY(Verify(committed - 1, committed));
+  if (file_ == nullptr) {
+    QUARRY_ASSIGN(
+        file_, directory_->vfs().OpenFile(directory_->slab_path(number()), Vfs::Open::kReadWrite));
+  }
+  const auto write = [&](std::uint64_t region, std::size_t entry_bytes, auto entries) {
+    return file_->WriteAt(region + at * entry_bytes, std::as_bytes(entries));
+  };
+  QUARRY_TRY(write(layout_.codes_offset, layout_.row_bytes, staged.codes));
+  QUARRY_TRY(write(layout_.rows_offset, sizeof(std::uint64_t), staged.rows));
+  QUARRY_TRY(write(layout_.norms_offset, sizeof(double), staged.norms));
+  if (layout_.scales_offset != 0) {
+    QUARRY_TRY(write(layout_.scales_offset, sizeof(float), staged.scales));
+  }
+  return WriteBlockRecords(committed, at, at + static_cast<std::uint32_t>(n), sequence);
+}
+
+// The rows are read back through the mapping, so a record covers what the file
+// holds, not what the caller had in memory.
+Status Slab::WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
+                               std::uint64_t sequence) {
+  const std::uint32_t block_rows = layout_.block_rows;
+  for (std::uint64_t block = at / block_rows; block * block_rows < end; ++block) {
+    const auto first = static_cast<std::uint32_t>(block * block_rows);
+    const std::uint32_t rows = std::min(end - first, block_rows);
+    // The record that the committed rows of this block rest on stays as it is.
+    const std::uint32_t rows_before = committed > first ? committed - first : 0;
+    const auto record = Record(block, 0);
+    const unsigned slot = rows_before > 0 && record && record->rows == rows_before ? 1 : 0;
+    const auto bytes =
+        format::EncodeBlockRecord({sequence, rows, ChecksumOf(first, rows)}, number(), block);
+    QUARRY_TRY(
+        file_->WriteAt(layout_.blocks_offset + (block * 2 + slot) * kBlockRecordBytes, bytes));
+  }
+  return Status::Ok();
+}
+
+Status Slab::Sync() {
+  QUARRY_CHECK(file_ != nullptr);
+  return file_->Sync();
+}
+
+std::optional<std::uint32_t> Slab::Find(std::uint64_t row, std::uint32_t committed) const {
+  const std::uint64_t* const begin = rows();
+  const std::uint64_t* const end = begin + committed;
+  if (committed == 0 || row < begin[0] || row > end[-1]) return std::nullopt;
+  // Without gaps, which is usual, the position is known.
+  const std::uint64_t offset = row - begin[0];
+  if (offset < committed && begin[offset] == row) return static_cast<std::uint32_t>(offset);
+  const std::uint64_t* const found = std::lower_bound(begin, end, row);
+  if (found == end || *found != row) return std::nullopt;
+  return static_cast<std::uint32_t>(found - begin);
+}
+
+std::optional<BlockRecord> Slab::Record(std::uint64_t block, unsigned slot) const {
+  const std::byte* const bytes = at(layout_.blocks_offset + (block * 2 + slot) * kBlockRecordBytes);
+  const auto record = format::DecodeBlockRecord({bytes, kBlockRecordBytes}, number(), block);
+  if (!record || record->rows < 1 || record->rows > layout_.block_rows) return std::nullopt;
+  return record;
+}
+
+std::uint64_t Slab::ChecksumOf(std::uint32_t first, std::uint32_t count) const {
+  const auto bytes = [](const auto* data, std::size_t n) {
+    return std::as_bytes(std::span(data, n));
+  };
+  const std::span<const std::byte> pieces[4] = {
+      {codes(first), count * layout_.row_bytes},
+      bytes(rows() + first, count),
+      scales() != nullptr ? bytes(scales() + first, count) : std::span<const std::byte>(),
+      bytes(norms() + first, count),
+  };
+  return format::Checksum(pieces);
+}
+
+Status Slab::Verify(std::uint32_t first, std::uint32_t committed) const {
+  const std::uint32_t block_rows = layout_.block_rows;
+  for (std::uint64_t block = first / block_rows; block * block_rows < committed; ++block) {
+    const auto start = static_cast<std::uint32_t>(block * block_rows);
+    const std::uint32_t rows_here = std::min(committed - start, block_rows);
+    const std::uint64_t checksum = ChecksumOf(start, rows_here);
+    const auto vouches = [&](unsigned slot) {
+      const auto record = Record(block, slot);
+      return record && record->rows == rows_here && record->checksum == checksum;
+    };
+    if (vouches(0) || vouches(1)) continue;
+    return Status::Corruption(NameOf(number()) + ": positions " + std::to_string(start) + " to " +
+                              std::to_string(start + rows_here - 1) +
+                              " do not match their checksum");
+  }
+  return Status::Ok();
+}
+
+std::uint64_t Slab::NewestSequence(std::uint32_t committed) const {
+  std::uint64_t newest = 0;
+  const std::uint64_t blocks =
+      (std::uint64_t{capacity_rows()} + layout_.block_rows - 1) / layout_.block_rows;
+  for (std::uint64_t block = committed / layout_.block_rows; block < blocks; ++block) {
+    const auto one = Record(block, 0);
+    const auto two = Record(block, 1);
+    if (!one && !two) break;  // appends fill blocks in order
+    newest = std::max({newest, one ? one->sequence : 0, two ? two->sequence : 0});
+  }
+  return newest;
+}
+
+}  // namespace quarry::storage

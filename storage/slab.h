@@ -1,0 +1,114 @@
+// A slab: rows of one collection in a base plane, appended to and never changed.
+//
+// The file is preallocated and mapped once, for reading; appends go through
+// pwrite. Rows become real when the catalog commits their count: a slab does not
+// know how many of its rows are committed, its callers do.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "format/plane.h"
+#include "quarry/status.h"
+#include "storage/directory.h"
+#include "storage/vfs.h"
+
+namespace quarry::storage {
+
+// Rows to append, borrowed.
+struct StagedRows {
+  std::span<const std::uint64_t> rows;  // [n] row numbers, rising
+  std::span<const std::byte> codes;     // [n, row_bytes]
+  std::span<const float> scales;        // [n]; empty where the level has none
+  std::span<const double> norms;        // [n] canonical squared norms
+};
+
+// Any number of threads may read committed rows while one appends behind them.
+class Slab {
+ public:
+  // Makes the file, durable together with its name.
+  // Errors: kAlreadyExists when the name is taken; kNoSpace and kIoError: no file
+  // is left behind.
+  static Result<std::shared_ptr<Slab>> Create(std::shared_ptr<Directory> directory,
+                                              const format::PlaneHeader& header);
+
+  // Opens an existing file; its header must be `expected`.
+  // Errors: kCorruption (also when the file is missing), kNotSupported, kIoError.
+  static Result<std::shared_ptr<Slab>> Open(std::shared_ptr<Directory> directory,
+                                            const format::PlaneHeader& expected);
+
+  // Unmaps; removes the file if the slab is obsolete.
+  ~Slab();
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  // Writes rows from position `at` on, with the checksums that commit `sequence`
+  // will count on. What the first `committed` rows rest on is not touched: when
+  // the commit does not happen, the same place is written again.
+  // REQUIRES: committed <= at; at + n <= capacity_rows(); rows committed..at-1
+  // were appended for this same commit
+  // Errors: kNoSpace, kIoError; kCorruption when committed rows of the block
+  // that is appended to do not match their checksum: nothing is written then.
+  Status Append(std::uint32_t committed, std::uint32_t at, const StagedRows& staged,
+                std::uint64_t sequence);
+
+  // Makes appended rows durable. Errors: kIoError, kNoSpace: never retry.
+  Status Sync();
+
+  // Lets the last owner remove the file: no committed state lists it any more.
+  void MarkObsolete() { obsolete_.store(true, std::memory_order_relaxed); }
+
+  std::uint64_t number() const { return header_.slab; }
+  std::uint32_t capacity_rows() const { return header_.capacity_rows; }
+  std::uint64_t file_bytes() const { return layout_.file_bytes; }
+  std::size_t row_bytes() const { return layout_.row_bytes; }
+
+  // Columns, by position. Entries below the committed count are valid.
+  const std::byte* codes(std::size_t position) const {
+    return at(layout_.codes_offset) + position * layout_.row_bytes;
+  }
+  const std::uint64_t* rows() const {
+    return reinterpret_cast<const std::uint64_t*>(at(layout_.rows_offset));
+  }
+  // Null where the level has no scale.
+  const float* scales() const {
+    if (layout_.scales_offset == 0) return nullptr;
+    return reinterpret_cast<const float*>(at(layout_.scales_offset));
+  }
+  const double* norms() const { return reinterpret_cast<const double*>(at(layout_.norms_offset)); }
+
+  // The position of a row among the first `committed`, if it is there.
+  std::optional<std::uint32_t> Find(std::uint64_t row, std::uint32_t committed) const;
+
+  // Checks the blocks that hold positions [first, committed) against their
+  // checksums. Errors: kCorruption, naming the first bad block's rows.
+  Status Verify(std::uint32_t first, std::uint32_t committed) const;
+
+  // The newest commit that any block record at or behind position `committed`
+  // speaks of; 0 when there is none. More than the catalog's by over one means
+  // that the catalog lost commits.
+  std::uint64_t NewestSequence(std::uint32_t committed) const;
+
+ private:
+  Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header);
+
+  const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
+  std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
+  std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
+  Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
+                           std::uint64_t sequence);
+
+  const std::shared_ptr<Directory> directory_;
+  const format::PlaneHeader header_;
+  const format::PlaneLayout layout_;
+  std::unique_ptr<Mapping> mapping_;
+  std::unique_ptr<File> file_;  // opened by the first Append; the writer's
+  std::atomic<bool> obsolete_ = false;
+};
+
+}  // namespace quarry::storage

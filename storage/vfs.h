@@ -1,0 +1,99 @@
+// Vfs: all access to files, behind one interface that tests can replace.
+//
+// Paths are absolute or relative to the working directory. Every error names the
+// path and what the operating system said: kNotFound, kAlreadyExists, kNoSpace
+// (ENOSPC, EDQUOT), kBusy (Lock), kIoError for the rest.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quarry/status.h"
+
+namespace quarry::storage {
+
+// An open file. Calls on different ranges may run together. Closed when destroyed.
+class File {
+ public:
+  virtual ~File() = default;
+
+  // Reads exactly out.size() bytes. Errors: kIoError, also when the file ends before.
+  virtual Status ReadAt(std::uint64_t offset, std::span<std::byte> out) const = 0;
+
+  // Writes all of `bytes`. After an error any part of them may be written.
+  virtual Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  // Makes the file's data, and what is needed to read it, durable (fdatasync).
+  // After an error nothing may be assumed of what was written before.
+  virtual Status Sync() = 0;
+
+  // Reserves disk space for the first `bytes` bytes and sets the size to at
+  // least that; new bytes read as zero.
+  virtual Status Allocate(std::uint64_t bytes) = 0;
+
+  virtual Result<std::uint64_t> Size() const = 0;
+};
+
+// A file mapped for reading. Shows what is written to the file. Unmapped when
+// destroyed.
+class Mapping {
+ public:
+  virtual ~Mapping() = default;
+  virtual std::span<const std::byte> bytes() const = 0;
+};
+
+// Held until destroyed, or until the process ends in any way.
+class Lock {
+ public:
+  virtual ~Lock() = default;
+};
+
+class Vfs {
+ public:
+  virtual ~Vfs() = default;
+
+  enum class Open {
+    kRead,       // an existing file
+    kReadWrite,  // an existing file
+    kCreate,     // a new file, mode 0600; kAlreadyExists when the name is taken
+  };
+  // Never follows a symbolic link in the last part of the path.
+  virtual Result<std::unique_ptr<File>> OpenFile(const std::string& path, Open mode) = 0;
+
+  // Maps the first `bytes` bytes.
+  // REQUIRES: 0 < bytes <= the size of the file, which is never shortened meanwhile.
+  virtual Result<std::unique_ptr<Mapping>> Map(const std::string& path, std::uint64_t bytes) = 0;
+
+  // Locks the file, creating it if `exclusive`, against other processes and
+  // other calls in this one. Shared locks admit each other.
+  // Errors: kBusy at once when the lock is held elsewhere.
+  virtual Result<std::unique_ptr<Lock>> LockFile(const std::string& path, bool exclusive) = 0;
+
+  // A directory of mode 0700. Errors: kAlreadyExists.
+  virtual Status CreateDirectory(const std::string& path) = 0;
+
+  // Makes names created, renamed and removed in a directory durable (fsync).
+  virtual Status SyncDirectory(const std::string& path) = 0;
+
+  virtual Status Remove(const std::string& path) = 0;
+  virtual Status Rename(const std::string& from, const std::string& to) = 0;
+
+  // Names in a directory, without "." and "..", in bytewise order.
+  virtual Result<std::vector<std::string>> List(const std::string& path) = 0;
+
+  // Whether anything, of whatever kind, has this name.
+  virtual Result<bool> Exists(const std::string& path) = 0;
+
+  // Space that an unprivileged process may still use on the file system of `path`.
+  virtual Result<std::uint64_t> FreeBytes(const std::string& path) = 0;
+
+  // The operating system's files. Thread-safe, never destroyed.
+  static Vfs& Posix();
+};
+
+}  // namespace quarry::storage

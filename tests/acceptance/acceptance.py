@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+"""Runs the quarry command on real data and compares its answers with exact ones.
+
+    acceptance.py QUARRY DATA CASE
+
+QUARRY is the binary, DATA the directory of the shared test data, CASE one of CASES below. Prints one line of
+figures for each check. Exits 0 when all hold, 1 when one fails, 77 when DATA is absent.
+"""
+import array
+import hashlib
+import json
+import lzma
+import os
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+TIE = 1e-12  # truth scores closer than this count as equal
+QUARRY = DATA = None
+
+
+def fail(message):
+    raise AssertionError(message)
+
+
+def quarry(*arguments, env=None, expect=0, threads=None):
+    """Runs a command with --json; returns its lines as objects."""
+    command = [QUARRY, *map(str, arguments), "--json"]
+    if threads:
+        command += ["--threads", str(threads)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+    if done.returncode != expect:
+        fail(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.decode()}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def raw(*arguments, env=None):
+    """The bytes that a command prints."""
+    return subprocess.run([QUARRY, *map(str, arguments), "--json"], check=True, stdout=subprocess.PIPE,
+                          env={**os.environ, **(env or {})}).stdout
+
+
+def ivecs(path):
+    """[n, k] integers of an ivecs file."""
+    numbers = array.array("i")
+    numbers.frombytes(path.read_bytes())
+    width = numbers[0] + 1
+    return [list(numbers[i + 1:i + width]) for i in range(0, len(numbers), width)]
+
+
+def f64s(path, width):
+    numbers = array.array("d")
+    numbers.frombytes(path.read_bytes())
+    return [list(numbers[i:i + width]) for i in range(0, len(numbers), width)]
+
+
+def jsonl(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def check_exact(lines, truth, scores, id_of, squared=False):
+    """Each answer is the truth in order; within a tie the order is by id."""
+    if len(lines) != len(truth):
+        fail(f"{len(lines)} answers for {len(truth)} queries")
+    exact = 0
+    for number, (line, rows, values) in enumerate(zip(lines, truth, scores)):
+        hits = line["hits"]
+        if len(hits) != len(rows):
+            fail(f"query {number}: {len(hits)} hits, expected {len(rows)}")
+        got = [hit["id"] for hit in hits]
+        want = [id_of(row) for row in rows]
+        exact += got == want
+        start = 0
+        while start < len(rows):
+            end = start + 1
+            while end < len(rows) and abs(values[end] - values[end - 1]) < TIE:
+                end += 1
+            group = got[start:end]
+            if end < len(rows) and set(group) != set(want[start:end]):
+                fail(f"query {number}, ranks {start}..{end - 1}: got {group}, expected {want[start:end]}")
+            for hit in hits[start:end]:  # the last group may go on behind the truth
+                value = hit["score"] ** 2 if squared else hit["score"]
+                if abs(value - values[start]) > 1e-9 * max(1, abs(values[start])):
+                    fail(f"query {number}: score {value}, expected {values[start]}")
+            if len({hit["score"] for hit in hits[start:end]}) == 1 and group != sorted(group):
+                fail(f"query {number}: a tie is not in order of id: {group}")
+            start = end
+    return exact
+
+
+def recall(lines, truth, id_of, k=10):
+    found = sum(len({h["id"] for h in line["hits"][:k]} & {id_of(r) for r in rows[:k]})
+                for line, rows in zip(lines, truth))
+    return found / (k * len(truth))
+
+
+def beirq768(work):
+    data = DATA / "beirq768"
+    ids = [record["id"] for record in jsonl(data / "meta.jsonl")]
+    by_row = ids.__getitem__
+    store = work / "store"
+    truth = {"cosine": "gt_cos100", "l2": "gt_l2_100"}
+    for level in ("f32", "f16", "f8", "i8"):
+        quarry("create", store, level, "--dim", 768, "--level", level, "--id-type", "string")
+        done = quarry("import", store, level, data / "base.f32.npy", "--metadata", data / "meta.jsonl")[0]
+        if done["written"] != 10000 or done["skipped"] != 0:
+            fail(f"import: {done}")
+        for metric, name in truth.items():
+            lines = quarry("search", store, level, "--queries", data / "query.f32.npy", "-k", 100, "--metric", metric)
+            rows = ivecs(data / f"{name}.ivecs")
+            figure = recall(lines, rows, by_row)
+            if level == "f32":
+                exact = check_exact(lines, rows, f64s(data / f"{name}.f64", 100), by_row, metric == "l2")
+                print(f"beirq768 f32 {metric}: 748 queries equal, {exact} without a tie to resolve")
+            elif metric == "cosine":
+                bar = {"f16": 0.999, "f8": 0.975, "i8": 0.985}[level]
+                print(f"beirq768 {level} cosine: recall@10 {figure:.4f} (at least {bar})")
+                if figure < bar:
+                    fail("recall too low")
+    metadata = quarry("get", store, "f32", ids[17], "--with", "metadata")[0]["metadata"]
+    want = jsonl(data / "meta.jsonl")[17]
+    want.pop("id")
+    if metadata != want:
+        fail(f"metadata of {ids[17]}: {metadata}, expected {want}")
+    (work / "v2.jsonl").write_text("".join(json.dumps({"id": r["id"]}) + "\n" for r in jsonl(data / "v2_ids.jsonl")))
+    done = quarry("import", store, "f32", data / "v2.f32.npy", "--metadata", work / "v2.jsonl")[0]
+    if done["replaced"] != 2853:
+        fail(f"upsert of v2: {done}")
+    lines = quarry("search", store, "f32", "--queries", data / "query.f32.npy", "-k", 100)
+    exact = check_exact(lines, ivecs(data / "gt_cos100_after_v2.ivecs"), f64s(data / "gt_cos100_after_v2.f64", 100),
+                        by_row)
+    print(f"beirq768 f32 cosine after upserting 2853: 748 queries equal, {exact} without a tie to resolve")
+
+
+def npy_rows(path):
+    """The bytes of each row of a C-order npy of f32 with 384 columns, or its numbers if 1-D."""
+    blob = path.read_bytes()
+    start = 10 + struct.unpack("<H", blob[8:10])[0]
+    return blob[start:]
+
+
+def state_hash(store, coll, ids):
+    lines = []
+    page = 500
+    for start in range(0, len(ids), page):
+        for record in quarry("get", store, coll, *ids[start:start + page], "--with", "vector"):
+            digest = hashlib.sha256(struct.pack("<384f", *record["vector"])).hexdigest()
+            lines.append((record["id"].encode(), digest))
+    lines.sort()
+    return hashlib.sha256(b"\n".join(i + b"\t" + d.encode() for i, d in lines)).hexdigest()
+
+
+def oplog384(work):
+    """Each checkpoint is reached by a process of its own: the store is reopened between all of them."""
+    data = DATA / "oplog384"
+    store = work / "store"
+    quarry("create", store, "c", "--dim", 384, "--id-type", "string")
+    events = (data / "events.jsonl").read_text().splitlines()
+    vectors = npy_rows(data / "vectors.f32.npy")
+    queries = struct.unpack("<100i", npy_rows(data / "gt_query_vecs.npy"))
+    (work / "queries.fvecs").write_bytes(b"".join(
+        struct.pack("<i", 384) + vectors[row * 1536:(row + 1) * 1536] for row in queries))
+    live, start, ties = set(), 0, 0
+    for number, checkpoint in enumerate(jsonl(data / "gt_checkpoints.jsonl")):
+        end = checkpoint["after_event"] + 1
+        (work / "ops.jsonl").write_text("\n".join(events[start:end]) + "\n")
+        done = quarry("apply", store, "c", work / "ops.jsonl", "--vectors", data / "vectors.f32.npy", "--batch", 137)[0]
+        if done["applied"] != end - start:
+            fail(f"checkpoint {number}: {done}")
+        for line in events[start:end]:
+            event = json.loads(line)
+            (live.add if event["op"] == "upsert" else live.discard)(event["id"])
+        start = end
+        if quarry("count", store, "c")[0]["count"] != checkpoint["live"]:
+            fail(f"checkpoint {number}: live count differs")
+        if state_hash(store, "c", sorted(live)) != checkpoint["state_sha256"]:
+            fail(f"checkpoint {number}: state hash differs")
+        lines = quarry("search", store, "c", "--queries", work / "queries.fvecs", "-k", 10)
+        for line, want in zip(lines, checkpoint["top10"]):
+            got = [[h["id"], h["score"]] for h in line["hits"]]
+            if [g[0] for g in got] != [w[0] for w in want]:
+                # The truth is printed to 8 digits: it orders what is closer only by luck.
+                for g, w in zip(got, want):
+                    if g[0] != w[0] and abs(g[1] - w[1]) > 5e-9:
+                        fail(f"checkpoint {number}: got {got}, expected {want}")
+                ties += 1
+            if any(abs(g[1] - w[1]) > 6e-9 for g, w in zip(got, want)) or len(got) != len(want):
+                fail(f"checkpoint {number}: got {got}, expected {want}")
+    print(f"oplog384: 15 checkpoints equal (count, state hash, top 10), {start} events, {ties} answers with "
+          "scores equal to 8 digits in another order")
+
+
+def check_repeatable(store, coll, queries, one_by_one, what, extra=()):
+    """The same bytes for each instruction set, thread count and batching."""
+    command = ("search", store, coll, "--queries", queries, "-k", 100, *extra)
+    reference = raw(*command)
+    variants = 0
+    for isa in ("baseline", "avx2", "avx512"):
+        for threads in (1, 2, 4):
+            answer = subprocess.run([QUARRY, *map(str, command), "--json", "--threads", str(threads)],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    env={**os.environ, "QUARRY_ISA": isa})
+            if answer.returncode != 0 and b"lacks" in answer.stderr:
+                print(f"{what}: {isa} is not on this CPU")
+                break
+            if answer.returncode != 0 or answer.stdout != reference:
+                fail(f"{what}: {isa} with {threads} threads differs: {answer.stderr.decode()}")
+            variants += 1
+    whole = [json.loads(line)["hits"] for line in reference.splitlines()]
+    for number, vector in enumerate(one_by_one):
+        alone = json.loads(raw("search", store, coll, "--vector", json.dumps(vector), "-k", 100, *extra))["hits"]
+        if alone != whole[number]:
+            fail(f"{what}: query {number} alone differs")
+    print(f"{what}: {variants} runs (instruction sets x threads) byte-identical, "
+          f"{len(one_by_one)} queries alone as in the batch")
+
+
+def sift5k(work):
+    data = DATA / "sift5k"
+    store = work / "store"
+    queries = data / "orig_siftsmall_query.fvecs"
+    quarry("create", store, "c", "--dim", 128, "--metric", "l2")
+    quarry("import", store, "c", data / "base.bvecs")
+    blob = queries.read_bytes()
+    vectors = [struct.unpack("<128f", blob[i + 4:i + 516]) for i in range(0, len(blob), 516)]
+    for metric, name in (("l2", "gt_l2_100"), ("cosine", "gt_cos100")):
+        lines = quarry("search", store, "c", "--queries", queries, "-k", 100, "--metric", metric)
+        exact = check_exact(lines, ivecs(data / f"{name}.ivecs"), f64s(data / f"{name}.f64", 100), lambda r: r,
+                            metric == "l2")
+        print(f"sift5k f32 {metric}: {len(lines)} queries equal, {exact} without a tie to resolve")
+        check_repeatable(store, "c", queries, vectors, f"sift5k {metric}", ("--metric", metric))
+
+
+def mnist_base(work):
+    path = work / "base.npy"
+    if not path.exists():
+        path.write_bytes(lzma.decompress((DATA / "mnist60k" / "base.u8.npy.xz").read_bytes()))
+    return path
+
+
+def mnist60k(work):
+    data = DATA / "mnist60k"
+    store = work / "store"
+    quarry("create", store, "c", "--dim", 784, "--metric", "l2")
+    quarry("import", store, "c", mnist_base(work))
+    lines = quarry("search", store, "c", "--queries", data / "query.u8.npy", "-k", 100)
+    exact = check_exact(lines, ivecs(data / "gt_l2_100.ivecs"), f64s(data / "gt_l2_100.f64", 100), lambda r: r, True)
+    print(f"mnist60k f32 l2: {len(lines)} queries equal, {exact} without a tie to resolve")
+    pixels = npy_rows(data / "query.u8.npy")
+    few = [list(pixels[i * 784:(i + 1) * 784]) for i in range(20)]
+    check_repeatable(store, "c", data / "query.u8.npy", few, "mnist60k l2")
+
+
+def kill(work):
+    """kill -9 in the middle of imports: every acknowledged batch is there, nothing else."""
+    base = mnist_base(work)
+    pixels = npy_rows(base)
+    rng = random.Random(int(os.environ.get("QUARRY_SEED", "1")))
+    batch, rounds, mid = 500, 5, 0
+    for number in range(rounds):
+        store = work / f"killed-{number}"
+        quarry("create", store, "c", "--dim", 784, "--metric", "l2")
+        process = subprocess.Popen([QUARRY, "import", store, "c", base, "--batch", str(batch), "--json"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.1, 0.8))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        count = quarry("count", store, "c")[0]["count"]
+        if count % batch != 0 or count > 60000:
+            fail(f"round {number}: {count} records, not whole batches of {batch}")
+        mid += 0 < count < 60000
+        rows = rng.sample(range(count), min(count, 200)) + ([count - 1] if count else [])
+        for record in quarry("get", store, "c", *rows, "--with", "vector") if rows else []:
+            row = record["id"]
+            if record["vector"] != list(map(float, pixels[row * 784:(row + 1) * 784])):
+                fail(f"round {number}: record {row} differs")
+        quarry("get", store, "c", count, expect=1)
+        done = quarry("import", store, "c", base)[0]  # goes on: ids are those of the rows behind
+        if quarry("count", store, "c")[0]["count"] != count + 60000:
+            fail(f"round {number}: the import after the kill is not whole: {done}")
+    if mid == 0:
+        fail("no round was killed in the middle")
+    print(f"kill -9: {rounds} imports killed, {mid} of them in the middle, whole batches only, all records equal")
+
+
+def million(work):
+    rows, dim = 1_000_000, 128
+    source = work / "vectors.u8bin"
+    rng = random.Random(7)
+    with open(source, "wb") as out:
+        out.write(struct.pack("<II", rows, dim))
+        for _ in range(100):
+            out.write(rng.randbytes(rows * dim // 100))
+    store = work / "store"
+    quarry("create", store, "c", "--dim", dim, "--metric", "l2")
+    start = time.monotonic()
+    done = quarry("import", store, "c", source)[0]
+    seconds = time.monotonic() - start
+    if done["written"] != rows:
+        fail(f"import: {done}")
+    start = time.monotonic()
+    if quarry("count", store, "c")[0]["count"] != rows:
+        fail("count differs")
+    reopen = time.monotonic() - start
+    with open(source, "rb") as data:
+        for row in (0, 123_456, rows - 1):
+            data.seek(8 + row * dim)
+            vector = list(data.read(dim))
+            hits = quarry("search", store, "c", "--vector", json.dumps(vector), "-k", 3)[0]["hits"]
+            if hits[0] != {"id": row, "score": 0.0}:
+                fail(f"row {row} does not find itself: {hits}")
+    print(f"1,000,000 x {dim}: imported in {seconds:.1f} s ({rows / seconds:,.0f} rows/s), each probe finds itself, "
+          f"process start, open, count and close in {reopen:.3f} s")
+
+
+CASES = {case.__name__: case for case in (beirq768, oplog384, sift5k, mnist60k, kill, million)}
+
+
+def main():
+    global QUARRY, DATA
+    if len(sys.argv) != 4 or sys.argv[3] not in CASES:
+        sys.exit(__doc__ + "CASES: " + " ".join(CASES))
+    QUARRY, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+    if sys.argv[3] != "million" and not DATA.is_dir():
+        print(f"skipped: no shared data at {DATA}")
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            CASES[sys.argv[3]](pathlib.Path(work))
+        except AssertionError as failure:
+            print(f"FAILED: {failure}")
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+#include "tests/engine/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "quarry/store.h"
+#include "tests/engine/crash_history.h"
+
+extern char** environ;
+
+namespace quarry::testing_support {
+namespace {
+
+[[noreturn]] void Die(const char* what) {
+  std::perror(what);
+  std::abort();
+}
+
+int OpenStore(const std::string& path, bool read_only) {
+  OpenOptions options;
+  options.read_only = read_only;
+  return static_cast<int>(Store::Open(path, options).status().code());
+}
+
+// Writes records of 300 kB of metadata, 1, 2, ..., into collection "lake" until
+// the log of the catalog has reached the limit of this process. Prints the number
+// of the record that failed, its code and outcome, and the code of a later write.
+int WriteUntilFull(const std::string& path) {
+  ::signal(SIGXFSZ, SIG_IGN);  // the limit is an error then, as a full disk is
+  const rlimit limit{2u << 20, 2u << 20};
+  if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) Die("setrlimit");
+  const auto store = Store::Open(path);
+  if (!store.ok()) return 1;
+  auto lake = (*store)->GetCollection("lake");
+  if (!lake.ok()) return 1;
+  const std::string text = "{\"text\":\"" + std::string(300'000, 'x') + "\"}";
+  const std::string_view metadata = text;
+  for (std::uint64_t i = 1;; ++i) {
+    const Id id(i);
+    const Records record{.ids = {&id, 1}, .vectors = {}, .metadata = {&metadata, 1}};
+    const Status status = lake->Upsert(record).status();
+    if (status.ok()) continue;
+    std::printf("%d\n%d\n%d\n%d\n", static_cast<int>(i), static_cast<int>(status.code()),
+                static_cast<int>(status.outcome()),
+                static_cast<int>(lake->Upsert(record).status().code()));
+    return 0;
+  }
+}
+
+}  // namespace
+
+std::optional<int> RunChild(int argc, char** argv) {
+  if (argc < 3) return std::nullopt;
+  const std::string_view work = argv[1];
+  if (work == "--child-open") return OpenStore(argv[2], /*read_only=*/false);
+  if (work == "--child-open-read") return OpenStore(argv[2], /*read_only=*/true);
+  if (work == "--child-full") return WriteUntilFull(argv[2]);
+  if (work == "--child-write") return CrashHistory::WriteUntilKilled(argv[2]);
+  return std::nullopt;
+}
+
+Child::Child(const std::vector<std::string>& arguments) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) Die("pipe2");
+  output_ = ends[0];
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  std::string program = "/proc/self/exe";
+  std::vector<std::string> copies = arguments;
+  std::vector<char*> argv{program.data()};
+  for (std::string& argument : copies) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const int error = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  if (error != 0) {
+    errno = error;
+    Die("posix_spawn");
+  }
+}
+
+Child::~Child() {
+  if (pid_ > 0) {
+    Kill();
+    Wait();
+  }
+  ::close(output_);
+}
+
+std::optional<std::string> Child::ReadLine() {
+  while (true) {
+    const std::size_t end = unread_.find('\n');
+    if (end != std::string::npos) {
+      std::string line = unread_.substr(0, end);
+      unread_.erase(0, end + 1);
+      return line;
+    }
+    char bytes[4096];
+    const ssize_t n = ::read(output_, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) Die("read");
+    if (n == 0) return std::nullopt;
+    unread_.append(bytes, static_cast<std::size_t>(n));
+  }
+}
+
+void Child::Kill() {
+  if (::kill(pid_, SIGKILL) != 0) Die("kill");
+}
+
+int Child::Wait() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0) {
+    if (errno != EINTR) Die("waitpid");
+  }
+  pid_ = -1;
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+StatusCode OpenInChild(const std::string& path, bool read_only) {
+  Child child({read_only ? "--child-open-read" : "--child-open", path});
+  return static_cast<StatusCode>(child.Wait());
+}
+
+}  // namespace quarry::testing_support

@@ -1,0 +1,49 @@
+// Other processes of a test: this program run again with arguments of its own.
+//
+// Children are exec'd, never only forked: RocksDB does not survive a fork.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "quarry/status.h"
+
+namespace quarry::testing_support {
+
+// The work of a child, by the first argument:
+//   --child-open DIR          opens the store for writing
+//   --child-open-read DIR     opens it read-only
+//   --child-full DIR          writes until no file may grow; says what came of it
+//   --child-write DIR         commits the steps of a CrashHistory until it is killed
+// Returns its exit code: for opens ChildOpenResult says what it means. nullopt:
+// the arguments are not those of a child.
+std::optional<int> RunChild(int argc, char** argv);
+
+// A running child, killed when destroyed.
+class Child {
+ public:
+  explicit Child(const std::vector<std::string>& arguments);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  // The next line of its standard output; nullopt at its end.
+  std::optional<std::string> ReadLine();
+
+  void Kill();  // SIGKILL
+  int Wait();   // its exit code, or minus the signal that ended it
+
+ private:
+  pid_t pid_ = -1;
+  int output_ = -1;
+  std::string unread_;
+};
+
+// Opens a store in another process.
+StatusCode OpenInChild(const std::string& path, bool read_only);
+
+}  // namespace quarry::testing_support

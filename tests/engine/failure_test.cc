@@ -1,0 +1,150 @@
+// Writes whose files fail under them.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/store_core.h"
+#include "tests/engine/faulty_vfs.h"
+#include "tests/engine/test_store.h"
+
+namespace quarry {
+namespace {
+
+using namespace testing_support;  // NOLINT(google-build-using-namespace)
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Kind = FaultyVfs::Kind;
+using Row = std::vector<float>;
+
+constexpr std::size_t kDim = 64;
+
+class FailureTest : public testing::Test {
+ protected:
+  FailureTest() { Open(); }
+
+  std::string path() const { return directory_ / "store"; }
+
+  void Open() {
+    OpenOptions options;
+    options.create_if_missing = true;
+    options.log = [this](LogLevel level, std::string_view line) {
+      const std::lock_guard lock(log_mutex_);
+      if (level == LogLevel::kError) errors_.emplace_back(line);
+    };
+    core_ = Value(StoreCore::Open(vfs_, path(), options));
+  }
+  void Reopen() {
+    vfs_.FailNone();
+    EXPECT_OK(core_->Close());
+    core_.reset();
+    Open();
+  }
+  Collection Create(std::string_view name) {
+    const auto view = Value(core_->CreateCollection(name, {.dim = kDim, .metric = Metric::kDot}));
+    return Collection(core_, view->number, view->name, view->schema);
+  }
+  Collection Get(std::string_view name) {
+    const auto view = Value(core_->StateFor(nullptr))->Find(name);
+    return Collection(core_, view->number, view->name, view->schema);
+  }
+  // With sync, so that all that can fail happens at once.
+  static Result<WriteResult> Put(Collection& collection, std::uint64_t id, std::size_t n = 1) {
+    return Upsert(collection, Numbers(id, n), Vectors(n, Row(kDim, 1)), {}, {.sync = true});
+  }
+
+  const TempDir directory_;
+  FaultyVfs vfs_;
+  std::mutex log_mutex_;
+  std::vector<std::string> errors_;  // guarded by log_mutex_
+  std::shared_ptr<StoreCore> core_;
+};
+
+TEST_F(FailureTest, FailedSyncRefusesTheWrite) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1));
+  vfs_.FailNth(1, Kind::kSync, StatusCode::kIoError);
+  const auto result = Put(lake, 2);
+  EXPECT_THAT(result, Fails(StatusCode::kIoError));
+  EXPECT_EQ(result.status().outcome(), Outcome::kRefused);
+  EXPECT_EQ(Count(lake), 1u);
+}
+
+TEST_F(FailureTest, FailedSyncMakesTheStoreReadOnlyUntilReopened) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1));
+  vfs_.FailNth(1, Kind::kSync, StatusCode::kNoSpace);
+  ASSERT_FALSE(Put(lake, 2).ok());
+  EXPECT_THAT(Put(lake, 3), FailsSaying(StatusCode::kReadOnly, Words{"reopen"}));
+  EXPECT_THAT(core_->DropCollection("lake"), Fails(StatusCode::kReadOnly));
+  EXPECT_THAT(IdsOf(Search(lake, Row(kDim, 1))), ElementsAre(Id(1)));
+  Reopen();
+  lake = Get("lake");
+  EXPECT_EQ(Count(lake), 1u);
+  EXPECT_OK(Put(lake, 3));
+}
+
+TEST_F(FailureTest, FailedSyncIsLogged) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1));
+  vfs_.FailNth(1, Kind::kSync, StatusCode::kIoError);
+  ASSERT_FALSE(Put(lake, 2).ok());
+  const std::lock_guard lock(log_mutex_);
+  EXPECT_THAT(errors_, Contains(HasSubstr("read-only")));
+}
+
+TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {
+  Collection lake = Create("lake");
+  vfs_.FailNth(1, Kind::kAllocate, StatusCode::kNoSpace);
+  EXPECT_THAT(Put(lake, 1), Fails(StatusCode::kNoSpace));
+  EXPECT_EQ(Count(lake), 0u);
+  EXPECT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
+  EXPECT_OK(Put(lake, 1));
+}
+
+// The half that was written lies behind the committed rows, where the next write
+// goes.
+TEST_F(FailureTest, WriteCutShortIsWrittenOver) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1));
+  for (int n = 1; n <= 4; ++n) {  // codes, rows, norms, block record
+    vfs_.FailNth(n, Kind::kWrite, StatusCode::kIoError);
+    EXPECT_THAT(Put(lake, 100, 50), Fails(StatusCode::kIoError)) << n;
+  }
+  ASSERT_OK(Put(lake, 2));
+  Reopen();
+  EXPECT_EQ(Contents(Get("lake")).size(), 2u);
+}
+
+// The test ladder's plainest rung: each operation fails in turn, until the
+// history passes. Whatever failed, the store opens again with what it had
+// acknowledged, and each write is there whole or not at all.
+TEST_F(FailureTest, AnyFailingOperationLeavesAWholeState) {
+  bool passed = false;
+  for (int n = 1; !passed && !HasFailure(); ++n) {
+    SCOPED_TRACE("operation " + std::to_string(n));
+    const std::string name = "lake " + std::to_string(n);
+    Collection lake = Create(name);
+    vfs_.FailNth(n, Kind::kAny, StatusCode::kIoError);
+    std::map<Id, Reference::Entry> acknowledged;
+    const auto note = [&] { acknowledged = Contents(lake); };
+    if (Put(lake, 0, 3).ok()) note();
+    if (Put(lake, 2, 2000).ok()) note();  // replaces one; a second slab
+    if (Delete(lake, Numbers(10, 100)).ok()) note();
+    if (Put(lake, 5000).ok()) note();
+    passed = !vfs_.failed();
+    EXPECT_TRUE(Contents(lake) == acknowledged);
+    Reopen();
+    EXPECT_TRUE(Contents(Get(name)) == acknowledged);
+    ASSERT_OK(core_->DropCollection(name));
+  }
+}
+
+}  // namespace
+}  // namespace quarry

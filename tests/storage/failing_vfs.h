@@ -1,0 +1,104 @@
+// A Vfs over the operating system's files whose changes fail from some call on.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/vfs.h"
+
+namespace quarry::testing_support {
+
+// Calls that change something, sync or map are counted. Not thread-safe.
+class FailingVfs final : public storage::Vfs {
+ public:
+  // The next `calls` of them succeed; those behind fail with `status`, a write
+  // after half of its bytes.
+  void FailAfter(int calls, Status status) {
+    left_ = calls;
+    status_ = std::move(status);
+  }
+  bool failed() const { return failed_; }
+
+  Result<std::unique_ptr<storage::File>> OpenFile(const std::string& path, Open mode) override {
+    if (mode == Open::kCreate && Fails()) return status_;
+    auto file = base_.OpenFile(path, mode);
+    if (!file.ok()) return file.status();
+    return std::unique_ptr<storage::File>(new FailingFile(*this, std::move(file).value()));
+  }
+  Result<std::unique_ptr<storage::Mapping>> Map(const std::string& path,
+                                                std::uint64_t bytes) override {
+    if (Fails()) return status_;
+    return base_.Map(path, bytes);
+  }
+  Result<std::unique_ptr<storage::Lock>> LockFile(const std::string& path,
+                                                  bool exclusive) override {
+    if (exclusive && Fails()) return status_;
+    return base_.LockFile(path, exclusive);
+  }
+  Status CreateDirectory(const std::string& path) override {
+    return Fails() ? status_ : base_.CreateDirectory(path);
+  }
+  Status SyncDirectory(const std::string& path) override {
+    return Fails() ? status_ : base_.SyncDirectory(path);
+  }
+  // Cleaning up goes on when all else fails.
+  Status Remove(const std::string& path) override { return base_.Remove(path); }
+  Status Rename(const std::string& from, const std::string& to) override {
+    return Fails() ? status_ : base_.Rename(from, to);
+  }
+  Result<std::vector<std::string>> List(const std::string& path) override {
+    return base_.List(path);
+  }
+  Result<bool> Exists(const std::string& path) override { return base_.Exists(path); }
+  Result<std::uint64_t> FreeBytes(const std::string& path) override {
+    return base_.FreeBytes(path);
+  }
+
+ private:
+  class FailingFile final : public storage::File {
+   public:
+    FailingFile(FailingVfs& vfs, std::unique_ptr<storage::File> base)
+        : vfs_(vfs), base_(std::move(base)) {}
+
+    Status ReadAt(std::uint64_t offset, std::span<std::byte> out) const override {
+      return base_->ReadAt(offset, out);
+    }
+    Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      if (!vfs_.Fails()) return base_->WriteAt(offset, bytes);
+      const Status half = base_->WriteAt(offset, bytes.first(bytes.size() / 2));
+      return half.ok() ? vfs_.status_ : half;
+    }
+    Status Sync() override { return vfs_.Fails() ? vfs_.status_ : base_->Sync(); }
+    Status Allocate(std::uint64_t bytes) override {
+      return vfs_.Fails() ? vfs_.status_ : base_->Allocate(bytes);
+    }
+    Result<std::uint64_t> Size() const override { return base_->Size(); }
+
+   private:
+    FailingVfs& vfs_;
+    std::unique_ptr<storage::File> base_;
+  };
+
+  bool Fails() {
+    if (left_ < 0) return false;
+    if (left_ > 0) {
+      --left_;
+      return false;
+    }
+    failed_ = true;
+    return true;
+  }
+
+  storage::Vfs& base_ = storage::Vfs::Posix();
+  int left_ = -1;  // negative: nothing fails
+  bool failed_ = false;
+  Status status_;
+};
+
+}  // namespace quarry::testing_support

@@ -1,0 +1,304 @@
+// What each command takes.
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "tools/cli.h"
+#include "tools/cli_values.h"
+#include "tools/files/file_format.h"
+
+namespace quarry::tools {
+namespace {
+
+constexpr std::size_t kMaxBatch = 100'000'000;
+
+// An option whose text `parse` makes a value of; a failure is wrong usage.
+template <class T, class Parse>
+CLI::Option* AddParsed(CLI::App* app, const std::string& name, T* out, Parse parse,
+                       const std::string& type, const std::string& description) {
+  const std::string shown = name.substr(0, name.find(','));
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [=](const std::string& text) {
+            auto value = parse(text);
+            if (!value.ok()) throw CLI::ValidationError(shown, value.status().message());
+            *out = *std::move(value);
+          },
+          description)
+      ->type_name(type);
+}
+
+CLI::Option* AddText(CLI::App* app, const std::string& name, std::string* out,
+                     const std::string& type, const std::string& description) {
+  const auto parse = [](const std::string& text) -> Result<std::string> {
+    if (text.empty()) return Status::InvalidArgument("is empty");
+    return text;
+  };
+  return AddParsed(app, name, out, parse, type, description);
+}
+
+// `min` is 1 everywhere: a count of 0 would mean nothing.
+CLI::Option* AddNumber(CLI::App* app, const std::string& name, std::size_t* out, std::size_t max,
+                       const std::string& description) {
+  return AddParsed(
+      app, name, out, [max](const std::string& text) { return ParseCount(text, 1, max); }, "N",
+      description);
+}
+
+CLI::Option* AddWith(CLI::App* app, With* with) {
+  return AddParsed(app, "--with", with, ParseWith, "metadata,vector",
+                   "What to return beside the id");
+}
+
+void AddCollection(CliCommand* command, std::string* out) {
+  command->required.push_back(
+      command->app->add_option("COLL", *out, "The collection's name")->option_text(" "));
+}
+
+void AddFile(CliCommand* command, const std::string& name, std::string* out,
+             const std::string& description) {
+  command->required.push_back(command->app->add_option(name, *out, description)->option_text(" "));
+}
+
+void AddIds(CLI::App* app, std::vector<std::string>* ids, std::string* file) {
+  app->add_option("ID", *ids, "Ids of records")->option_text(" ");
+  AddText(app, "--ids", file, "FILE", "A file of ids: text (one for each line), npy or ivecs");
+}
+
+std::string CheckIds(const char* command, const std::vector<std::string>& ids,
+                     const std::string& file) {
+  return ids.empty() && file.empty() ? fmt::format("{} needs ID... or --ids FILE", command) : "";
+}
+
+// The options of `create`, which `import --create` takes too.
+std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
+  CollectionSchema* schema = &options->schema;
+  const auto parse_id_type = [options](const std::string& text) {
+    options->id_type_given = true;
+    return ParseIdType(text);
+  };
+  const auto add_fields = [schema](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      Result<Field> field = ParseField(text);
+      if (!field.ok()) throw CLI::ValidationError("--field", field.status().message());
+      schema->fields.push_back(*std::move(field));
+    }
+  };
+  std::vector<CLI::Option*> all;
+  all.push_back(AddNumber(app, "--dim", &schema->dim, kMaxDim, "Elements of each vector"));
+  all.push_back(AddParsed(app, "--level", &schema->level, ParseLevel, "f32|f16|f8|i8",
+                          "How elements are stored; default f32"));
+  all.push_back(AddParsed(app, "--metric", &schema->metric, ParseMetric, "cosine|dot|l2",
+                          "What searches compare with; default cosine"));
+  all.push_back(AddParsed(app, "--id-type", &schema->id_type, parse_id_type, "u64|string",
+                          "What ids are; default u64"));
+  CLI::Option* fields = app->add_option_function<std::vector<std::string>>(
+      "--field", add_fields,
+      "Declares a metadata field: bool, int, float or string; may be repeated");
+  fields->type_name("NAME:TYPE")->expected(1);
+  fields->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  all.push_back(fields);
+  all.push_back(AddParsed(app, "--zero-vectors", &schema->zero_vectors, ParseZeroVectors,
+                          "refuse|allow",
+                          "Vectors of zeros in a cosine collection; default refuse"));
+  return all;
+}
+
+}  // namespace
+
+void CommandLine::AddCommands() {
+  AddCreate();
+  AddImport();
+  AddSearch();
+  AddGet();
+  AddDelete();
+  AddApply();
+  AddCount();
+  AddList();
+  AddInfo();
+  AddExport();
+  AddDrop();
+}
+
+void CommandLine::AddCreate() {
+  CliCommand& command = Add("create", "Create a collection, and the store if there is none",
+                            "  quarry create my.store docs --dim 768 --level f16\n"
+                            "  quarry create my.store items --dim 128 --metric l2 --id-type string "
+                            "--field price:float\n");
+  auto options = std::make_shared<CreateOptions>();
+  AddCollection(&command, &options->collection);
+  AddSchema(command.app, options.get());
+  command.check = [options] { return options->schema.dim == 0 ? "create needs --dim N" : ""; };
+  command.run = [this, options] { return RunCreate(global_, *options); };
+}
+
+void CommandLine::AddImport() {
+  CliCommand& command =
+      Add("import", "Write every record of a file, replacing those of the same id",
+          "  quarry import my.store docs vectors.npy --metadata records.jsonl\n"
+          "  quarry import my.store docs records.jsonl --create --id-type string\n"
+          "  zcat records.jsonl.gz | quarry import my.store docs - --on-bad skip\n");
+  auto options = std::make_shared<ImportOptions>();
+  auto created = std::make_shared<CreateOptions>();
+  auto create = std::make_shared<bool>(false);
+  CLI::App* app = command.app;
+  AddCollection(&command, &options->collection);
+  AddFile(&command, "FILE", &options->file,
+          "npy, npz, fvecs, bvecs, ivecs, fbin, u8bin, jsonl or csv; - is stdin");
+  AddText(app, "--metadata", &options->metadata_file, "M.jsonl",
+          "Line i belongs to vector i: its id and its metadata");
+  AddText(app, "--ids", &options->ids_file, "FILE", "Ids of the vectors, in their order");
+  AddText(app, "--id-field", &options->id_field, "NAME", "The field that is the id; default id");
+  AddText(app, "--vector-field", &options->vector_field, "NAME",
+          "The field that is the vector; default vector");
+  const auto parse_format = [](const std::string& text) -> Result<std::string> {
+    if (text == "auto") return text;
+    const Result<FileFormat> format = ResolveFormat(text, "");
+    if (!format.ok()) return format.status();
+    return text;
+  };
+  AddParsed(app, "--format", &options->format, parse_format, "NAME",
+            "The format of FILE; default auto: by its extension");
+  AddNumber(app, "--batch", &options->batch, kMaxBatch, "Records in each commit; default 10000");
+  AddParsed(app, "--on-bad", &options->skip_bad, ParseOnBad, "refuse|skip",
+            "What to do with a bad record; default refuse");
+  app->add_flag("--create", *create, "Create the collection if there is none, with the options:");
+  const std::vector<CLI::Option*> schema = AddSchema(app, created.get());
+  command.check = [schema, create]() -> std::string {
+    for (const CLI::Option* option : schema) {
+      if (!*create && option->count() > 0) return option->get_name() + " goes with --create only";
+    }
+    return "";
+  };
+  command.run = [this, options, created, create] {
+    created->collection = options->collection;
+    if (*create) options->create = *created;
+    return RunImport(global_, *options);
+  };
+}
+
+void CommandLine::AddExport() {
+  CliCommand& command = Add("export", "Write all records to a file that import reads back",
+                            "  quarry export my.store docs docs.jsonl\n"
+                            "  quarry export my.store docs vectors.npy\n");
+  auto options = std::make_shared<ExportOptions>();
+  auto with = std::make_shared<With>();
+  AddCollection(&command, &options->collection);
+  AddFile(&command, "FILE", &options->file, "npy, npz, fvecs or jsonl; - is stdout");
+  CLI::Option* given = AddWith(command.app, with.get());
+  command.run = [this, options, with, given] {
+    if (given->count() > 0) {
+      options->with_metadata = with->metadata;
+      options->with_vector = with->vector;
+    }
+    return RunExport(global_, *options);
+  };
+}
+
+void CommandLine::AddSearch() {
+  CliCommand& command = Add("search", "Find the nearest records to each query",
+                            "  quarry search my.store docs --queries queries.npy -k 20 --json\n"
+                            "  quarry search my.store docs --vector '[0.1, 0.9]' --min-score 0.5\n"
+                            "  quarry search my.store docs --like 17 --with metadata\n");
+  auto options = std::make_shared<SearchCommandOptions>();
+  CLI::App* app = command.app;
+  AddCollection(&command, &options->collection);
+  AddText(app, "--queries", &options->queries_file, "FILE",
+          "Queries: a file of vectors, jsonl or csv; - is stdin (npy or jsonl)");
+  AddText(app, "--vector", &options->vector_json, "JSON", "One query, such as [0.5,-1]");
+  AddText(app, "--like", &options->like_id, "ID", "One query: the vector of this record");
+  AddNumber(app, "-k", &options->k, kMaxK, "Hits for each query; default 10");
+  AddParsed(app, "--metric", &options->metric, ParseMetric, "cosine|dot|l2",
+            "Default: the collection's");
+  AddText(app, "--ids", &options->ids_file, "FILE", "Compare with the records of these ids only");
+  AddParsed(app, "--min-score", &options->min_score, ParseReal, "X",
+            "Leave out smaller scores (cosine, dot)");
+  AddParsed(app, "--max-distance", &options->max_distance, ParseReal, "X",
+            "Leave out larger distances (l2)");
+  AddWith(app, &options->with);
+  command.check = [options]() -> std::string {
+    const int queries = int{!options->queries_file.empty()} + int{!options->vector_json.empty()} +
+                        int{!options->like_id.empty()};
+    if (queries != 1) return "search needs one of --queries FILE, --vector JSON and --like ID";
+    if (options->min_score && options->max_distance) {
+      return "--min-score and --max-distance exclude each other";
+    }
+    return "";
+  };
+  command.run = [this, options] { return RunSearch(global_, *options); };
+}
+
+void CommandLine::AddGet() {
+  CliCommand& command = Add("get", "Print records by id",
+                            "  quarry get my.store docs 17 18\n"
+                            "  quarry get my.store docs --ids wanted.txt --with metadata --json\n");
+  auto options = std::make_shared<GetOptions>();
+  AddCollection(&command, &options->collection);
+  AddIds(command.app, &options->ids, &options->ids_file);
+  AddWith(command.app, &options->with);
+  command.check = [options] { return CheckIds("get", options->ids, options->ids_file); };
+  command.run = [this, options] { return RunGet(global_, *options); };
+}
+
+void CommandLine::AddDelete() {
+  CliCommand& command = Add("delete", "Remove records by id; those that are absent are passed over",
+                            "  quarry delete my.store docs 17 18\n"
+                            "  quarry delete my.store docs --ids old.txt\n");
+  auto options = std::make_shared<DeleteOptions>();
+  AddCollection(&command, &options->collection);
+  AddIds(command.app, &options->ids, &options->ids_file);
+  command.check = [options] { return CheckIds("delete", options->ids, options->ids_file); };
+  command.run = [this, options] { return RunDelete(global_, *options); };
+}
+
+void CommandLine::AddApply() {
+  CliCommand& command =
+      Add("apply", "Replay operations of a log in order",
+          "  quarry apply my.store docs ops.jsonl --vectors vectors.npy\n"
+          "A line is {\"op\":\"upsert\",\"id\":..,\"vector\":[..] or \"row\":N of "
+          "the vectors,\n"
+          "\"metadata\":{..}} or {\"op\":\"delete\",\"id\":..}.\n");
+  auto options = std::make_shared<ApplyOptions>();
+  AddCollection(&command, &options->collection);
+  AddFile(&command, "OPS.jsonl", &options->operations_file, "The operations; - is stdin");
+  AddText(command.app, "--vectors", &options->vectors_file, "FILE",
+          "The vectors that rows refer to: npy, fvecs, bvecs, fbin or u8bin");
+  AddNumber(command.app, "--batch", &options->batch, kMaxBatch,
+            "Operations in each commit; default 10000");
+  command.run = [this, options] { return RunApply(global_, *options); };
+}
+
+void CommandLine::AddCount() {
+  CliCommand& command =
+      Add("count", "Print how many records there are", "  quarry count my.store docs\n");
+  auto options = std::make_shared<CollectionOptions>();
+  AddCollection(&command, &options->collection);
+  command.run = [this, options] { return RunCount(global_, *options); };
+}
+
+void CommandLine::AddList() {
+  CliCommand& command = Add("list", "List the collections", "  quarry list my.store\n");
+  command.run = [this] { return RunList(global_); };
+}
+
+void CommandLine::AddInfo() {
+  CliCommand& command = Add("info", "Print sizes, rows and slabs of a store and its collections",
+                            "  quarry info my.store\n  quarry info my.store docs --json\n");
+  auto options = std::make_shared<CollectionOptions>();
+  command.app->add_option("COLL", options->collection, "Only this collection")->option_text(" ");
+  command.run = [this, options] { return RunInfo(global_, *options); };
+}
+
+void CommandLine::AddDrop() {
+  CliCommand& command = Add("drop", "Remove a collection with all its records",
+                            "  quarry drop my.store docs --yes\n");
+  auto options = std::make_shared<CollectionOptions>();
+  AddCollection(&command, &options->collection);
+  command.run = [this, options] { return RunDrop(global_, *options); };
+}
+
+}  // namespace quarry::tools

@@ -1,0 +1,196 @@
+// quarry import STORE COLL FILE: writes every record of a file, in batches.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "format/catalog_values.h"
+#include "format/status_macros.h"
+#include "tools/command.h"
+#include "tools/files/import_batch.h"
+#include "tools/files/import_source.h"
+#include "tools/output.h"
+#include "tools/progress.h"
+
+namespace quarry::tools {
+namespace {
+
+// The collection to write to; made when the first batch is ready to be written,
+// so that an import whose first batch is bad leaves none behind.
+class Target {
+ public:
+  static Result<Target> Open(const GlobalOptions& global, const ImportOptions& options,
+                             ImportSource* source) {
+    Target target;
+    target.name_ = options.collection;
+    QUARRY_ASSIGN(target.store_,
+                  OpenStore(global, options.create ? Access::kCreate : Access::kWrite));
+    auto found = target.store_->GetCollection(options.collection);
+    if (found.ok()) {
+      target.collection_ = *std::move(found);
+      target.schema_ = target.collection_->schema();
+      if (options.create && options.create->schema.dim != 0 &&
+          options.create->schema.dim != target.schema_.dim) {
+        return Status::InvalidArgument(
+            fmt::format("collection {} is there already with --dim {}, not {}", options.collection,
+                        target.schema_.dim, options.create->schema.dim));
+      }
+      return target;
+    }
+    if (found.status().code() != StatusCode::kNotFound || !options.create) return found.status();
+    QUARRY_ASSIGN(target.schema_, SchemaFor(options, source));
+    return target;
+  }
+
+  // The schema that was asked for, completed by what the records are like.
+  static Result<CollectionSchema> SchemaFor(const ImportOptions& options, ImportSource* source) {
+    CollectionSchema schema = options.create->schema;
+    QUARRY_ASSIGN(const ImportShape shape, source->Probe());
+    if (schema.dim == 0) schema.dim = shape.dim;
+    if (!options.create->id_type_given) schema.id_type = shape.id_type;
+    if (schema.dim == 0) {
+      return Status::InvalidArgument(
+          fmt::format("{}: none of its first records has a vector, which --create needs unless "
+                      "--dim is given",
+                      options.file));
+    }
+    QUARRY_TRY(format::CheckSchema(schema));
+    return schema;
+  }
+
+  Result<std::uint64_t> Write(ImportBatch* batch) {
+    if (!collection_) {
+      QUARRY_ASSIGN(collection_, store_->CreateCollection(name_, schema_));
+    }
+    return batch->Write(store_.get(), *collection_);
+  }
+
+  Status Close() { return store_->Close(); }
+
+  const CollectionSchema& schema() const { return schema_; }
+
+ private:
+  std::string name_;
+  std::unique_ptr<Store> store_;
+  std::optional<Collection> collection_;
+  CollectionSchema schema_;
+};
+
+struct Counts {
+  std::uint64_t read = 0;
+  std::uint64_t written = 0;
+  std::uint64_t replaced = 0;
+  std::uint64_t skipped = 0;
+};
+
+class Importer {
+ public:
+  Importer(const GlobalOptions& global, const ImportOptions& options, ImportSource* source,
+           Target* target)
+      : global_(global),
+        options_(options),
+        source_(source),
+        target_(target),
+        batch_(target->schema()),
+        progress_("records", global.quiet) {}
+
+  // Reads and writes until the end of the file or an interruption.
+  Status Run() {
+    while (!Interrupted()) {
+      const Result<bool> filled = FillBatch();
+      // Waiting for a pipe ends with an error when a signal arrives; what was
+      // read of this batch is dropped.
+      if (!filled.ok()) return Interrupted() ? Status::Ok() : filled.status();
+      QUARRY_ASSIGN(const std::uint64_t replaced, target_->Write(&batch_));
+      counts_.replaced += replaced;
+      counts_.written = counts_.read - counts_.skipped;
+      progress_.Update(counts_.read, source_->fraction());
+      if (!*filled) break;
+    }
+    return Status::Ok();
+  }
+
+  const Counts& counts() const { return counts_; }
+  double seconds() const { return progress_.seconds(); }
+
+ private:
+  // Reads records until the batch is full; false at the end of the file.
+  Result<bool> FillBatch() {
+    while (batch_.records() < options_.batch) {
+      ImportRecord record;
+      QUARRY_ASSIGN(const bool more, source_->Next(&record));
+      if (!more) return false;
+      ++counts_.read;
+      const Status status = batch_.Add(record);
+      if (status.ok()) continue;
+      // The problem of a reader names its place; those of the batch do not.
+      Status placed = record.problem.ok() ? status.WithContext(source_->Where()) : status;
+      if (!options_.skip_bad) return placed;
+      ++counts_.skipped;
+      if (!global_.quiet) {
+        progress_.Clear();
+        PrintError(fmt::format("skipped: {}", placed.message()));
+      }
+    }
+    return true;
+  }
+
+  const GlobalOptions& global_;
+  const ImportOptions& options_;
+  ImportSource* source_;
+  Target* target_;
+  ImportBatch batch_;
+  Progress progress_;
+  Counts counts_;
+};
+
+Status Report(const GlobalOptions& global, const Counts& counts, double seconds) {
+  return Print(global, Json{{"read", counts.read},
+                            {"written", counts.written},
+                            {"replaced", counts.replaced},
+                            {"skipped", counts.skipped},
+                            {"seconds", RoundedSeconds(seconds)}});
+}
+
+Result<int> ReportInterrupted(const GlobalOptions& global, const Counts& counts, double seconds) {
+  PrintError(fmt::format("interrupted: {} records are stored", counts.written));
+  QUARRY_TRY(Report(global, counts, seconds));
+  return kExitInterrupted;
+}
+
+// The end of an import that fails before it writes: waiting for a pipe ends with
+// an error when a signal arrives.
+Result<int> FailEarly(const GlobalOptions& global, const Status& status) {
+  if (Interrupted()) return ReportInterrupted(global, {}, 0);
+  return status;
+}
+
+}  // namespace
+
+Result<int> RunImport(const GlobalOptions& global, const ImportOptions& options) {
+  const auto source = OpenImportSource(options);
+  if (!source.ok()) return FailEarly(global, source.status());
+  auto target = Target::Open(global, options, source->get());
+  if (!target.ok()) return FailEarly(global, target.status());
+  QUARRY_TRY((*source)->SetSchema(target->schema()));
+
+  Importer importer(global, options, source->get(), &*target);
+  const Status status = importer.Run();
+  if (!status.ok()) {
+    const std::uint64_t written = importer.counts().written;
+    if (written == 0) return status;
+    return Status(status.code(),
+                  fmt::format("{} (the {} records of the batches before it are stored)",
+                              status.message(), written),
+                  status.outcome());
+  }
+  QUARRY_TRY(target->Close());
+  if (Interrupted()) return ReportInterrupted(global, importer.counts(), importer.seconds());
+  QUARRY_TRY(Report(global, importer.counts(), importer.seconds()));
+  return kExitOk;
+}
+
+}  // namespace quarry::tools

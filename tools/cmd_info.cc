@@ -1,0 +1,106 @@
+// quarry info STORE [COLL]: sizes, rows and slabs, of a store and its collections.
+
+#include <fmt/format.h>
+
+#include "format/status_macros.h"
+#include "tools/command.h"
+#include "tools/output.h"
+
+namespace quarry::tools {
+namespace {
+
+Result<Json> Describe(const std::string& path, const Store& store, std::size_t collections) {
+  QUARRY_ASSIGN(const StoreInfo info, store.Info());
+  QUARRY_ASSIGN(const std::string_view kernels, InstructionSet());
+  return Json{{"store", path},
+              {"uuid", info.uuid},
+              {"format_version", info.format_version},
+              {"sequence", info.sequence},
+              {"collections", collections},
+              {"disk_bytes", info.catalog_bytes + info.slab_bytes},
+              {"catalog_bytes", info.catalog_bytes},
+              {"slab_bytes", info.slab_bytes},
+              {"free_bytes", info.free_bytes},
+              {"kernels", kernels},
+              {"version", Version()}};
+}
+
+Json Describe(const SlabInfo& slab) {
+  return {{"number", slab.number},       {"planes", Json::array({"base"})},
+          {"first_row", slab.first_row}, {"last_row", slab.last_row},
+          {"rows", slab.rows},           {"dead", slab.dead},
+          {"capacity", slab.capacity},   {"bytes", slab.bytes},
+          {"active", slab.active}};
+}
+
+Json Describe(const CollectionInfo& info) {
+  Json fields = Json::array();
+  for (const Field& field : info.schema.fields) {
+    fields.push_back({{"name", field.name}, {"type", ToString(field.type)}});
+  }
+  Json slabs = Json::array();
+  for (const SlabInfo& slab : info.slabs) slabs.push_back(Describe(slab));
+  return {{"collection", info.name},
+          {"dim", info.schema.dim},
+          {"level", ToString(info.schema.level)},
+          {"metric", ToString(info.schema.metric)},
+          {"id_type", ToString(info.schema.id_type)},
+          {"zero_vectors", ToString(info.schema.zero_vectors)},
+          {"fields", std::move(fields)},
+          {"records", info.records},
+          {"rows_live", info.vectors},
+          {"rows_dead", info.dead_vectors},
+          {"disk_bytes", info.slab_bytes + info.catalog_bytes},
+          {"slab_bytes", info.slab_bytes},
+          {"catalog_bytes", info.catalog_bytes},
+          {"reclaimable_bytes", info.reclaimable_bytes},
+          {"slabs", std::move(slabs)}};
+}
+
+// With --json the object as it is; else a row for each property, and one for
+// each slab and field.
+Status AddObject(const Json& object, Output* output) {
+  if (output->json()) return output->Add(object);
+  for (const auto& [key, value] : object.items()) {
+    if (key == "slabs") {
+      for (const Json& slab : value) {
+        QUARRY_TRY(output->AddRow(
+            {fmt::format("slab {}", ToText(slab["number"])),
+             fmt::format("rows {}..{}: {} of {}, {} dead, {} bytes{}", ToText(slab["first_row"]),
+                         ToText(slab["last_row"]), ToText(slab["rows"]), ToText(slab["capacity"]),
+                         ToText(slab["dead"]), ToText(slab["bytes"]),
+                         slab["active"] == true ? ", active" : "")}));
+      }
+    } else if (key == "fields") {
+      for (const Json& field : value) {
+        QUARRY_TRY(output->Add(
+            {{"property", "field " + field["name"].get<std::string>()}, {"value", field["type"]}}));
+      }
+    } else {
+      QUARRY_TRY(output->Add({{"property", key}, {"value", value}}));
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<int> RunInfo(const GlobalOptions& global, const CollectionOptions& options) {
+  QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kRead));
+  Output output(global, {"property", "value"});
+  std::vector<std::string> names = {options.collection};
+  if (options.collection.empty()) {
+    QUARRY_ASSIGN(names, store->ListCollections());
+    QUARRY_ASSIGN(const Json object, Describe(global.store, *store, names.size()));
+    QUARRY_TRY(AddObject(object, &output));
+  }
+  for (const std::string& name : names) {
+    QUARRY_ASSIGN(const Collection collection, store->GetCollection(name));
+    QUARRY_ASSIGN(const CollectionInfo info, collection.Info());
+    QUARRY_TRY(AddObject(Describe(info), &output));
+  }
+  QUARRY_TRY(output.Close());
+  return kExitOk;
+}
+
+}  // namespace quarry::tools

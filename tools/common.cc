@@ -1,0 +1,115 @@
+// What the subcommands share: opening the store, ids, errors, signals.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <iterator>
+#include <optional>
+#include <thread>
+
+#include "format/keys.h"
+#include "format/status_macros.h"
+#include "tools/command.h"
+#include "tools/files/id_list.h"
+#include "tools/output.h"
+
+namespace quarry::tools {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+extern "C" void OnSignal(int) { interrupted = 1; }
+
+}  // namespace
+
+int ExitCodeOf(StatusCode code) {
+  switch (code) {
+    case StatusCode::kOk:
+      return kExitOk;
+    case StatusCode::kBusy:
+      return kExitLocked;
+    case StatusCode::kNoSpace:
+    case StatusCode::kIoError:
+    case StatusCode::kReadOnly:
+      return kExitIo;
+    case StatusCode::kCorruption:
+    case StatusCode::kDataLoss:
+      return kExitCorruption;
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kNotFound:
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kNotSupported:
+      return kExitFailed;
+  }
+  return kExitFailed;
+}
+
+Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access) {
+  OpenOptions options;
+  options.create_if_missing = access == Access::kCreate;
+  options.read_only = access == Access::kRead;
+  options.threads = global.threads != 0
+                        ? global.threads
+                        : std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  if (!global.quiet) {
+    options.log = [](LogLevel level, std::string_view message) {
+      if (level >= LogLevel::kWarning) PrintError(message);
+    };
+  }
+  return Store::Open(global.store, options);
+}
+
+Result<Id> ParseId(const std::string& text, IdType type) {
+  if (type == IdType::kString) {
+    QUARRY_TRY(format::CheckId(Id(text), type));
+    return Id(text);
+  }
+  const std::optional<std::uint64_t> number = ParseIdNumber(text);
+  if (number) return Id(*number);
+  return Status::InvalidArgument(
+      fmt::format("'{}' is not an id of this collection, expected a whole number from 0 to {}",
+                  text, UINT64_MAX));
+}
+
+Result<std::vector<Id>> GatherIds(const std::vector<std::string>& texts, const std::string& file,
+                                  IdType type) {
+  std::vector<Id> ids;
+  for (const std::string& text : texts) {
+    QUARRY_ASSIGN(Id id, ParseId(text, type));
+    ids.push_back(std::move(id));
+  }
+  if (file.empty()) return ids;
+  QUARRY_ASSIGN(std::vector<Id> more, ReadIdFile(file, type));
+  std::move(more.begin(), more.end(), std::back_inserter(ids));
+  return ids;
+}
+
+void PrintError(std::string_view message) {
+  std::fputs(fmt::format("quarry: {}\n", OneLine(message)).c_str(), stderr);
+}
+
+int WrongUsage(std::string_view command, std::string_view message) {
+  PrintError(command.empty() ? fmt::format("{}; see quarry --help", message)
+                             : fmt::format("{}; see quarry {} --help", message, command));
+  return kExitUsage;
+}
+
+bool Interrupted() { return interrupted != 0; }
+
+void InstallSignalHandlers() {
+  struct sigaction action = {};
+  sigemptyset(&action.sa_mask);
+  action.sa_handler = OnSignal;
+  // No SA_RESTART: reading from a terminal or a pipe must end as well.
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  action.sa_flags = 0;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+}  // namespace quarry::tools

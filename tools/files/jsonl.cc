@@ -1,0 +1,198 @@
+#include "tools/files/jsonl.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "format/status_macros.h"
+#include "tools/files/lines.h"
+
+namespace quarry::tools {
+namespace {
+
+namespace dom = simdjson::dom;
+
+static_assert(LineReader::kPaddingBytes >= simdjson::SIMDJSON_PADDING);
+
+// The members of one line that mean something.
+struct Members {
+  std::optional<dom::element> id;
+  std::optional<dom::element> vector;
+  std::optional<dom::element> metadata;  // the member of this name
+  std::size_t others = 0;                // how many beside these three
+};
+
+std::string_view KindOf(dom::element value) {
+  switch (value.type()) {
+    case dom::element_type::ARRAY:
+      return "an array";
+    case dom::element_type::OBJECT:
+      return "an object";
+    case dom::element_type::INT64:
+    case dom::element_type::UINT64:
+    case dom::element_type::DOUBLE:
+      return "a number";
+    case dom::element_type::STRING:
+      return "a string";
+    case dom::element_type::BOOL:
+      return "a bool";
+    case dom::element_type::NULL_VALUE:
+      return "null";
+  }
+  return "unknown";
+}
+
+Status ReadId(const std::string& field, dom::element value, std::optional<Id>* id) {
+  std::uint64_t number = 0;
+  std::string_view text;
+  if (value.get(number) == simdjson::SUCCESS) {
+    *id = Id(number);
+  } else if (value.get(text) == simdjson::SUCCESS) {
+    *id = Id(text);
+  } else {
+    const bool is_number = value.is_number();
+    return Status::InvalidArgument(
+        fmt::format("the id (field {}) is {}, expected a string or a whole number of 0 or more",
+                    field, is_number ? simdjson::minify(value) : std::string(KindOf(value))));
+  }
+  return Status::Ok();
+}
+
+Status ReadVector(const std::string& field, dom::element value, std::vector<double>* vector) {
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS) {
+    return Status::InvalidArgument(
+        fmt::format("the vector (field {}) is {}, expected an array", field, KindOf(value)));
+  }
+  for (const dom::element element : array) {
+    double number = 0;
+    if (element.get(number) != simdjson::SUCCESS) {
+      return Status::InvalidArgument(fmt::format(
+          "element {} of the vector is {}, expected a number", vector->size(), KindOf(element)));
+    }
+    vector->push_back(number);
+  }
+  return Status::Ok();
+}
+
+class JsonlReader final : public RecordReader {
+ public:
+  JsonlReader(std::unique_ptr<ByteStream> stream, const RecordReaderOptions& options)
+      : lines_(std::move(stream)), options_(options) {}
+
+  Result<bool> Next(FileRecord* record) override {
+    while (true) {
+      QUARRY_ASSIGN(const std::optional<std::string_view> line, lines_.Next());
+      if (!line) return false;
+      if (IsBlank(*line)) continue;
+      *record = FileRecord();
+      record->line = lines_.line();
+      Status problem = Parse(*line, record);
+      if (!problem.ok()) {
+        *record = FileRecord();
+        record->line = lines_.line();
+        record->problem = problem.WithContext(lines_.Where());
+      }
+      return true;
+    }
+  }
+
+  void SetFields(const std::vector<Field>&) override {}  // values have their types
+  std::optional<double> fraction() const override { return lines_.fraction(); }
+
+ private:
+  // The line may be read beyond its end: LineReader pads it.
+  Status Parse(std::string_view line, FileRecord* record) {
+    dom::element root;
+    const auto error = parser_.parse(line.data(), line.size(), false).get(root);
+    if (error != simdjson::SUCCESS) {
+      return Status::InvalidArgument(
+          fmt::format("not valid JSON: {}", simdjson::error_message(error)));
+    }
+    dom::object object;
+    if (root.get(object) != simdjson::SUCCESS) {
+      return Status::InvalidArgument(
+          fmt::format("the line is {}, expected an object", KindOf(root)));
+    }
+    Members members;
+    QUARRY_TRY(FindMembers(object, &members));
+    if (members.id && !members.id->is_null()) {
+      QUARRY_TRY(ReadId(options_.id_field, *members.id, &record->id));
+    }
+    if (members.vector && !members.vector->is_null()) {
+      QUARRY_TRY(ReadVector(options_.vector_field, *members.vector, &record->vector));
+      record->has_vector = true;
+    }
+    if (members.others == 0 && members.metadata && members.metadata->is_object()) {
+      record->metadata = simdjson::minify(*members.metadata);
+    } else if (members.others > 0 || members.metadata) {
+      record->metadata = OtherMembers(object);
+    }
+    return Status::Ok();
+  }
+
+  bool IsId(std::string_view key) const {
+    return !options_.id_field.empty() && key == options_.id_field;
+  }
+  bool IsVector(std::string_view key) const {
+    return !options_.vector_field.empty() && key == options_.vector_field;
+  }
+
+  bool IsMetadata(std::string_view key) const {
+    return !options_.metadata_field.empty() && key == options_.metadata_field;
+  }
+
+  Status FindMembers(dom::object object, Members* members) const {
+    for (const auto& [key, value] : object) {
+      std::optional<dom::element>* member = IsId(key)         ? &members->id
+                                            : IsVector(key)   ? &members->vector
+                                            : IsMetadata(key) ? &members->metadata
+                                                              : nullptr;
+      if (member == nullptr) {
+        ++members->others;
+      } else if (member->has_value()) {
+        return Status::InvalidArgument(fmt::format("has the field {} twice", key));
+      } else {
+        *member = value;
+      }
+    }
+    return Status::Ok();
+  }
+
+  std::string OtherMembers(dom::object object) const {
+    std::string text = "{";
+    for (const dom::key_value_pair& member : object) {
+      if (IsId(member.key) || IsVector(member.key)) continue;
+      if (text.size() > 1) text += ',';
+      text += nlohmann::json(member.key).dump();
+      text += ':';
+      text += simdjson::minify(member.value);
+    }
+    return text + "}";
+  }
+
+  LineReader lines_;
+  RecordReaderOptions options_;
+  dom::parser parser_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<RecordReader>> OpenJsonl(std::unique_ptr<ByteStream> stream,
+                                                const RecordReaderOptions& options) {
+  // A JSON text that is no sequence of lines is told at once: most often one
+  // array of all records. Few bytes, as whoever writes a pipe may wait.
+  QUARRY_ASSIGN(const std::string_view start, stream->Peek(8));
+  const std::size_t first = start.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (first != std::string_view::npos && start[first] != '{') {
+    return Status::InvalidArgument(fmt::format(
+        "{}: begins with {}, expected jsonl: one object for each line", stream->name(),
+        start[first] == '[' ? "'['" : fmt::format("byte 0x{:02x}", +start[first] & 0xff)));
+  }
+  return std::unique_ptr<RecordReader>(std::make_unique<JsonlReader>(std::move(stream), options));
+}
+
+}  // namespace quarry::tools
