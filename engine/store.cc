@@ -84,7 +84,7 @@ Result<StoreInfo> Store::Info() const {
   info.format_version = format::kFormatVersion;
   info.sequence = state->sequence();
   const storage::Catalog& catalog = state->catalog().catalog();
-  info.catalog_bytes = catalog.DiskBytes();
+  QUARRY_ASSIGN(info.catalog_bytes, catalog.DiskBytes());
   for (const auto& collection : state->collections()) {
     for (const auto& slab : collection->slabs) info.slab_bytes += slab.slab->file_bytes();
   }

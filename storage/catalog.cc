@@ -207,16 +207,17 @@ Status Catalog::Flush() {
   return FromRocks(rep_->db->Flush(rocksdb::FlushOptions(), handles));
 }
 
-std::uint64_t Catalog::DiskBytes() const {
+Result<std::uint64_t> Catalog::DiskBytes() const {
+  Vfs& vfs = directory_->vfs();
+  const std::string path = directory_->catalog_path();
+  QUARRY_ASSIGN(const std::vector<std::string> names, vfs.List(path));
   std::uint64_t bytes = 0;
-  for (ColumnFamilyHandle* handle : rep_->handles) {
-    std::uint64_t family = 0;
-    rep_->db->GetIntProperty(handle, rocksdb::DB::Properties::kLiveSstFilesSize, &family);
-    bytes += family;
-  }
-  rocksdb::VectorLogPtr logs;
-  if (!rep_->read_only && rep_->db->GetSortedWalFiles(logs).ok()) {
-    for (const auto& log : logs) bytes += log->SizeFileBytes();
+  for (const std::string& name : names) {
+    const auto file = vfs.OpenFile(path + "/" + name, Vfs::Open::kRead);
+    if (file.status().code() == StatusCode::kNotFound) continue;  // RocksDB removed it meanwhile
+    if (!file.ok()) return file.status();
+    QUARRY_ASSIGN(const std::uint64_t size, (*file)->Size());
+    bytes += size;
   }
   return bytes;
 }

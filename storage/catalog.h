@@ -112,8 +112,8 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
 
   const Directory& directory() const { return *directory_; }
 
-  // Bytes of all live tables and logs, about.
-  std::uint64_t DiskBytes() const;
+  // Sizes of all its files. Errors: kIoError.
+  Result<std::uint64_t> DiskBytes() const;
 
   // Bytes of the keys in [begin, end) of one family, about.
   std::uint64_t DiskBytes(Family family, std::string_view begin, std::string_view end) const;

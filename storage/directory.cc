@@ -125,9 +125,13 @@ std::string Directory::slab_path(std::uint64_t number) const {
 }
 
 Status Directory::RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed) {
-  QUARRY_ASSIGN(const std::vector<std::string> names, vfs_.List(slabs_path()));
+  const Result<std::vector<std::string>> names = vfs_.List(slabs_path());
+  if (names.status().code() == StatusCode::kNotFound) {
+    return Status::Corruption(slabs_path() + " is missing");
+  }
+  if (!names.ok()) return names.status();
   bool removed = false;
-  for (const std::string& name : names) {
+  for (const std::string& name : *names) {
     std::uint64_t number = 0;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
     if (parsed.ec != std::errc() || slabs_path() + "/" + name != slab_path(number)) continue;

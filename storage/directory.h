@@ -43,7 +43,8 @@ class Directory {
   std::string slab_path(std::uint64_t number) const;
 
   // Removes files in slabs/ whose numbers are not in `listed` (sorted).
-  // Errors: kIoError. Names that are not ours are left alone.
+  // Errors: kCorruption when slabs/ is missing; kIoError. Names that are not ours
+  // are left alone.
   Status RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed);
 
   Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }

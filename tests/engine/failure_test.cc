@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/store_core.h"
-#include "tests/engine/faulty_vfs.h"
 #include "tests/engine/test_store.h"
+#include "tests/storage/failing_vfs.h"
 
 namespace quarry {
 namespace {
@@ -20,10 +20,13 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-using Kind = FaultyVfs::Kind;
 using Row = std::vector<float>;
 
 constexpr std::size_t kDim = 64;
+
+// Calls of a write to a slab with room: codes, rows, norms and one block record
+// are written, then all is synced.
+constexpr int kWrites = 4;
 
 class FailureTest : public testing::Test {
  protected:
@@ -40,8 +43,9 @@ class FailureTest : public testing::Test {
     };
     core_ = Value(StoreCore::Open(vfs_, path(), options));
   }
+  void FailNothing() { vfs_.FailAfter(-1, Status::Ok()); }
   void Reopen() {
-    vfs_.FailNone();
+    FailNothing();
     EXPECT_OK(core_->Close());
     core_.reset();
     Open();
@@ -60,7 +64,7 @@ class FailureTest : public testing::Test {
   }
 
   const TempDir directory_;
-  FaultyVfs vfs_;
+  FailingVfs vfs_;
   std::mutex log_mutex_;
   std::vector<std::string> errors_;  // guarded by log_mutex_
   std::shared_ptr<StoreCore> core_;
@@ -69,7 +73,7 @@ class FailureTest : public testing::Test {
 TEST_F(FailureTest, FailedSyncRefusesTheWrite) {
   Collection lake = Create("lake");
   ASSERT_OK(Put(lake, 1));
-  vfs_.FailNth(1, Kind::kSync, StatusCode::kIoError);
+  vfs_.FailAfter(kWrites, Status::IoError("as asked"));
   const auto result = Put(lake, 2);
   EXPECT_THAT(result, Fails(StatusCode::kIoError));
   EXPECT_EQ(result.status().outcome(), Outcome::kRefused);
@@ -79,8 +83,9 @@ TEST_F(FailureTest, FailedSyncRefusesTheWrite) {
 TEST_F(FailureTest, FailedSyncMakesTheStoreReadOnlyUntilReopened) {
   Collection lake = Create("lake");
   ASSERT_OK(Put(lake, 1));
-  vfs_.FailNth(1, Kind::kSync, StatusCode::kNoSpace);
+  vfs_.FailAfter(kWrites, Status::NoSpace("as asked"));
   ASSERT_FALSE(Put(lake, 2).ok());
+  FailNothing();
   EXPECT_THAT(Put(lake, 3), FailsSaying(StatusCode::kReadOnly, Words{"reopen"}));
   EXPECT_THAT(core_->DropCollection("lake"), Fails(StatusCode::kReadOnly));
   EXPECT_THAT(IdsOf(Search(lake, Row(kDim, 1))), ElementsAre(Id(1)));
@@ -93,7 +98,7 @@ TEST_F(FailureTest, FailedSyncMakesTheStoreReadOnlyUntilReopened) {
 TEST_F(FailureTest, FailedSyncIsLogged) {
   Collection lake = Create("lake");
   ASSERT_OK(Put(lake, 1));
-  vfs_.FailNth(1, Kind::kSync, StatusCode::kIoError);
+  vfs_.FailAfter(kWrites, Status::IoError("as asked"));
   ASSERT_FALSE(Put(lake, 2).ok());
   const std::lock_guard lock(log_mutex_);
   EXPECT_THAT(errors_, Contains(HasSubstr("read-only")));
@@ -101,10 +106,11 @@ TEST_F(FailureTest, FailedSyncIsLogged) {
 
 TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {
   Collection lake = Create("lake");
-  vfs_.FailNth(1, Kind::kAllocate, StatusCode::kNoSpace);
+  vfs_.FailAfter(1, Status::NoSpace("as asked"));  // the file can be made
   EXPECT_THAT(Put(lake, 1), Fails(StatusCode::kNoSpace));
   EXPECT_EQ(Count(lake), 0u);
   EXPECT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
+  FailNothing();
   EXPECT_OK(Put(lake, 1));
 }
 
@@ -113,32 +119,36 @@ TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {
 TEST_F(FailureTest, WriteCutShortIsWrittenOver) {
   Collection lake = Create("lake");
   ASSERT_OK(Put(lake, 1));
-  for (int n = 1; n <= 4; ++n) {  // codes, rows, norms, block record
-    vfs_.FailNth(n, Kind::kWrite, StatusCode::kIoError);
-    EXPECT_THAT(Put(lake, 100, 50), Fails(StatusCode::kIoError)) << n;
+  for (int written = 0; written < kWrites; ++written) {
+    vfs_.FailAfter(written, Status::IoError("as asked"));
+    EXPECT_THAT(Put(lake, 100, 50), Fails(StatusCode::kIoError)) << written;
   }
+  FailNothing();
   ASSERT_OK(Put(lake, 2));
   Reopen();
   EXPECT_EQ(Contents(Get("lake")).size(), 2u);
 }
 
-// The test ladder's plainest rung: each operation fails in turn, until the
+// The files fail from the first call on, from the second on, ..., until the
 // history passes. Whatever failed, the store opens again with what it had
 // acknowledged, and each write is there whole or not at all.
-TEST_F(FailureTest, AnyFailingOperationLeavesAWholeState) {
+TEST_F(FailureTest, FilesThatFailAtAnyCallLeaveAWholeState) {
   bool passed = false;
-  for (int n = 1; !passed && !HasFailure(); ++n) {
-    SCOPED_TRACE("operation " + std::to_string(n));
-    const std::string name = "lake " + std::to_string(n);
+  for (int calls = 0; !passed && !HasFailure(); ++calls) {
+    SCOPED_TRACE("failing after " + std::to_string(calls) + " calls");
+    const std::string name = "lake " + std::to_string(calls);
     Collection lake = Create(name);
-    vfs_.FailNth(n, Kind::kAny, StatusCode::kIoError);
+    vfs_.FailAfter(calls, Status::IoError("as asked"));
     std::map<Id, Reference::Entry> acknowledged;
-    const auto note = [&] { acknowledged = Contents(lake); };
-    if (Put(lake, 0, 3).ok()) note();
-    if (Put(lake, 2, 2000).ok()) note();  // replaces one; a second slab
-    if (Delete(lake, Numbers(10, 100)).ok()) note();
-    if (Put(lake, 5000).ok()) note();
-    passed = !vfs_.failed();
+    passed = true;
+    const auto note = [&](const Result<WriteResult>& result) {
+      if (result.ok()) acknowledged = Contents(lake);
+      passed = passed && result.ok();
+    };
+    note(Put(lake, 0, 3));
+    note(Put(lake, 2, 2000));  // replaces one; a second slab
+    note(Delete(lake, Numbers(10, 100)));
+    note(Put(lake, 5000));
     EXPECT_TRUE(Contents(lake) == acknowledged);
     Reopen();
     EXPECT_TRUE(Contents(Get(name)) == acknowledged);

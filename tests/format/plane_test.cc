@@ -195,6 +195,23 @@ TEST(PlaneHeader, TableThatDoesNotFitIsCorruption) {
   }
 }
 
+TEST(PlaneHeader, RegionsInAnotherPlaceAreCorruption) {
+  const PlaneHeader header = SampleHeader();
+  const PlaneLayout layout = PlaneLayout::For(header.level, header.dim, header.capacity_rows);
+  for (const std::uint64_t offset : {layout.rows_offset, layout.scales_offset, layout.norms_offset,
+                                     layout.blocks_offset, layout.codes_offset}) {
+    HeaderBytes bytes = EncodePlaneHeader(header);
+    const auto stored = std::as_bytes(std::span(&offset, 1));
+    const auto found = std::search(bytes.begin() + 16, bytes.end(), stored.begin(), stored.end());
+    ASSERT_NE(found, bytes.end()) << offset;
+    const std::uint64_t moved = offset + kPageBytes;
+    std::memcpy(&*found, &moved, 8);
+    Reseal(bytes);
+    EXPECT_THAT(DecodePlaneHeader(bytes, layout.file_bytes), Fails(StatusCode::kCorruption))
+        << offset;
+  }
+}
+
 // What passes has the layout that its fields ask for, in a file of that size.
 TEST(PlaneHeader, DamageUnderAValidChecksumIsHarmless) {
   std::mt19937 rng(RandomSeed());

@@ -67,6 +67,7 @@ TEST_F(SlabTest, FailedCreationLeavesNoFile) {
       *Directory::Open(failing, testing_support::StorePath(root_), Directory::Mode::kWrite);
   int failures = 0;
   for (int n = 0;; ++n) {
+    ASSERT_LT(n, 100);
     failing.FailAfter(n, Status::NoSpace("full"));
     const auto slab = Slab::Create(directory_, header);
     if (slab.ok()) break;

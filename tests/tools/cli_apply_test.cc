@@ -1,6 +1,7 @@
 // apply: replaying a log of operations.
 
 #include <csignal>
+#include <cstdint>
 
 #include "tests/tools/cli_support.h"
 
@@ -142,8 +143,10 @@ TEST_F(CliApplyTest, AnInterruptLeavesOutTheBatchThatIsNotFull) {
   int pipe[2];
   ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
   const int capacity = ::fcntl(pipe[1], F_SETPIPE_SZ, 4096);
-  const pid_t child = Start({"apply", store_, "c", "-", "--batch", "1000000"}, pipe[0], -1, -1);
+  const int sink = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const pid_t child = Start({"apply", store_, "c", "-", "--batch", "1000000"}, pipe[0], sink, -1);
   ::close(pipe[0]);
+  ::close(sink);
   // More than the pipe holds: once it is written, the command is reading.
   const std::string line = "{\"op\":\"delete\",\"id\":\"a\"}\n";
   std::string log;

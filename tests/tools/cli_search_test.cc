@@ -1,5 +1,8 @@
 // search: where queries come from, what hits look like, what is refused.
 
+#include <cmath>
+#include <cstdint>
+
 #include "tests/tools/cli_support.h"
 
 namespace quarry::testing_support {

@@ -1,5 +1,7 @@
 // What is refused before a store is touched, and what --help and --version say.
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "tests/tools/cli_support.h"

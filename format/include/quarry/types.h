@@ -2,7 +2,9 @@
 
 #pragma once
 
+#include <cassert>
 #include <compare>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -66,8 +68,14 @@ Result<ZeroVectors> ParseZeroVectors(std::string_view name);
 // collection are of one type. Order: numeric, or bytewise.
 class Id {
  public:
-  Id() = default;                                           // u64 0
-  Id(std::uint64_t number) : value_(number) {}              // NOLINT(google-explicit-constructor)
+  Id() = default;  // u64 0
+  // REQUIRES: number >= 0
+  template <std::integral T>
+  requires(!std::same_as<T, bool> && !std::same_as<T, char>)
+      Id(T number)  // NOLINT(google-explicit-constructor)
+      : value_(static_cast<std::uint64_t>(number)) {
+    assert(std::cmp_greater_equal(number, 0));
+  }
   Id(std::string text) : value_(std::move(text)) {}         // NOLINT(google-explicit-constructor)
   Id(std::string_view text) : value_(std::string(text)) {}  // NOLINT(google-explicit-constructor)
   Id(const char* text) : value_(std::string(text)) {}       // NOLINT(google-explicit-constructor)
