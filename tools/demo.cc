@@ -40,7 +40,7 @@ constexpr const char* kCollection = "passages";
 
 constexpr std::array<std::string_view, 3> kQuestions = {
     "Which writes survive a power loss, and when is data synced to disk?",
-    "How are hits with equal scores ordered?",
+    "What happens when stored bytes do not match their checksum?",
     "How do I build the project and run its tests?",
 };
 

@@ -301,8 +301,8 @@ TEST_F(TieTest, ThousandsOfEqualVectorsGiveTheSmallestIds) {
   std::reverse(ids.begin(), ids.end());
   ASSERT_OK(Upsert(lake, ids, Vectors(6000, Row{1, 1})));
   ASSERT_OK(Delete(lake, {Id(1)}));
-  ASSERT_OK(Upsert(lake, {Id(7000), Id(7001)}, {{0, 0}, {5, 5}}));
-  EXPECT_THAT(IdsOf(Search(lake, {0, 0}, {.k = 4})), ElementsAre(Id(7000), Id(0ul), Id(2), Id(3)));
+  ASSERT_OK(Upsert(lake, {Id(7000), Id(0ul)}, {{0, 0}, {5, 5}}));  // nearer, and farther
+  EXPECT_THAT(IdsOf(Search(lake, {0, 0}, {.k = 4})), ElementsAre(Id(7000), Id(2), Id(3), Id(4)));
 }
 
 TEST_F(TieTest, ThousandsOfEqualStringIdsGiveTheSmallest) {
@@ -310,6 +310,7 @@ TEST_F(TieTest, ThousandsOfEqualStringIdsGiveTheSmallest) {
   std::vector<Id> ids;
   for (int i = 9999; i >= 4000; --i) ids.emplace_back("id " + std::to_string(i));
   ASSERT_OK(Upsert(lake, ids, Vectors(ids.size(), Row{1, 1})));
+  ASSERT_OK(Upsert(lake, {Id("far")}, {{5, 5}}));
   EXPECT_THAT(IdsOf(Search(lake, {0, 0}, {.k = 2})), ElementsAre(Id("id 4000"), Id("id 4001")));
 }
 

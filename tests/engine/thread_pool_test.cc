@@ -50,6 +50,18 @@ TEST(ThreadPoolTest, OneWorkerRunsOneCallAtATime) {
   EXPECT_EQ(done[0] + done[1] + done[2] + done[3], 200u * 50);
 }
 
+TEST(ThreadPoolTest, NumbersOfWorkersAreBelowTheirCount) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<std::size_t> largest = 0;
+    pool.ParallelFor(50, 2, [&](std::size_t worker, std::size_t) {
+      if (worker > largest) largest = worker;
+      std::this_thread::yield();  // lets idle threads look for work
+    });
+    ASSERT_LE(largest, 1u);
+  }
+}
+
 TEST(ThreadPoolTest, WritesOfWorkersAreSeenByTheCaller) {
   ThreadPool pool(4);
   for (int round = 0; round < 100; ++round) {
