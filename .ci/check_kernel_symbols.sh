@@ -9,9 +9,9 @@ if [ $# -ne 1 ]; then
   exit 2
 fi
 
-objects=$(find "$1" -path '*quarry_kernels_*' -name 'sums.cc.o')
+objects=$(find "$1" -path '*quarry_kernels_*' -name '*.cc.o')
 if [ -z "$objects" ]; then
-  echo "$1: no kernel object (quarry_kernels_*/**/sums.cc.o) found" >&2
+  echo "$1: no kernel object (quarry_kernels_*/**/*.cc.o) found" >&2
   exit 1
 fi
 
