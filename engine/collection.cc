@@ -102,6 +102,7 @@ Result<CollectionInfo> Collection::Info() const {
                           .dead = slab.dead_rows(),
                           .capacity = slab.slab->capacity_rows(),
                           .bytes = slab.slab->file_bytes(),
+                          .sketched = slab.slab->sketch() != nullptr,
                           .active = view.has_active && i + 1 == view.slabs.size()});
   }
   const std::string begin = format::CollectionBegin(view.number);

@@ -17,6 +17,19 @@ using Kind = Batch::Operation::Kind;
 using storage::Family;
 
 constexpr std::uint64_t kFirstSlabBytes = 128 * 1024;
+constexpr std::size_t kSketchMinDim = 64;  // under it a sketch saves too little
+
+bool HasSketch(const CollectionSchema& schema) {
+  switch (schema.sketch) {
+    case SketchPolicy::kAuto:
+      return schema.dim >= kSketchMinDim && schema.level != Level::kI8;
+    case SketchPolicy::kNone:
+      return false;
+    case SketchPolicy::kI8:
+      return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -306,10 +319,11 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   Result<std::shared_ptr<storage::Slab>> slab = Status::IoError("");
   do {  // a file of a write that failed may still have the name
     header.slab = store_state_.next_slab++;
-    slab = storage::Slab::Create(context_.directory, header);
+    slab = storage::Slab::Create(context_.directory, header, HasSketch(*view.schema));
   } while (slab.status().code() == StatusCode::kAlreadyExists);
   if (!slab.ok()) return slab.status();
 
+  if (view.has_active) filled_.push_back(view.slabs.back().slab);
   draft.created.push_back(*slab);
   SlabView added;
   added.slab = *slab;
@@ -352,12 +366,12 @@ void Commit::WriteCollection(Draft& draft) {
   format::Manifest manifest;
   for (const SlabView& slab : view.slabs) {
     manifest.full.push_back({slab.slab->number(), slab.first_row, slab.last_row, slab.rows,
-                             slab.slab->capacity_rows()});
+                             slab.slab->capacity_rows(), slab.slab->sketch() != nullptr});
   }
   if (view.has_active) {
     const format::SlabRecord& last = manifest.full.back();
-    manifest.active =
-        format::SlabRecord{.number = last.number, .capacity_rows = last.capacity_rows};
+    manifest.active = format::SlabRecord{
+        .number = last.number, .capacity_rows = last.capacity_rows, .has_sketch = last.has_sketch};
     manifest.full.pop_back();
   }
   batch_.Put(Family::kDefault, format::ManifestKey(view.number), format::Encode(manifest));

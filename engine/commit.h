@@ -54,6 +54,9 @@ class Commit {
   // Slabs with appended rows.
   std::vector<std::shared_ptr<storage::Slab>> touched() const;
 
+  // Slabs that the batch lists as full for the first time.
+  const std::vector<std::shared_ptr<storage::Slab>>& filled() const { return filled_; }
+
   // The collections of the next state. Call once, after batch() is committed.
   std::vector<std::shared_ptr<const CollectionView>> Keep();
 
@@ -84,6 +87,7 @@ class Commit {
   format::StoreState store_state_;  // as it will be
   storage::CatalogBatch batch_;
   std::map<std::uint32_t, Draft> drafts_;
+  std::vector<std::shared_ptr<storage::Slab>> filled_;
   WriteResult result_;
   bool changed_ = false;
   bool kept_ = false;

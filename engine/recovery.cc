@@ -55,6 +55,13 @@ Status CheckActive(const SlabView& active, std::uint64_t sequence) {
   return active.slab->Verify(active.rows - 1, active.rows);
 }
 
+// A sketch that is damaged costs nothing but speed: it is noted, not refused.
+Status OpenSketch(const SlabView& slab, bool full, std::vector<std::string>& notes) {
+  QUARRY_ASSIGN(auto note, slab.slab->OpenSketch(slab.rows, full));
+  if (note) notes.push_back(*std::move(note));
+  return Status::Ok();
+}
+
 Status LoadTombstones(const CatalogView& catalog, CollectionView& view) {
   Status inner;
   std::vector<std::shared_ptr<DeadRows>> dead(view.slabs.size());
@@ -87,7 +94,7 @@ Status CheckCounts(const CollectionView& view) {
 Result<std::shared_ptr<const CollectionView>> RecoverCollection(
     const std::shared_ptr<storage::Directory>& directory, const CatalogView& catalog,
     const std::string& store_uuid, std::uint64_t sequence, std::string name,
-    const format::CollectionRecord& record) {
+    const format::CollectionRecord& record, std::vector<std::string>& notes) {
   QUARRY_ASSIGN(const std::string manifest_value,
                 Require(catalog, format::ManifestKey(record.number), "manifest"));
   QUARRY_ASSIGN(const format::Manifest manifest, format::DecodeManifest(manifest_value));
@@ -106,6 +113,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
   view->auto_ids_exhausted = state.auto_ids_exhausted;
   for (const format::SlabRecord& slab : manifest.full) {
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, slab));
+    if (slab.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/true, notes));
     view->slabs.push_back(std::move(opened));
   }
   if (manifest.active && state.active_rows == 0) {
@@ -121,6 +129,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
     }
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, active));
     QUARRY_TRY(CheckActive(opened, sequence));
+    if (active.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/false, notes));
     view->slabs.push_back(std::move(opened));
     view->has_active = true;
   }
@@ -156,14 +165,18 @@ Result<Recovered> Recover(const std::shared_ptr<storage::Directory>& directory,
     const auto decoded = format::DecodeCollectionRecord(value);
     if (!decoded.ok()) return in_context(decoded.status());
     auto collection = RecoverCollection(directory, *view, out.record.uuid, out.store_state.sequence,
-                                        name, *decoded);
+                                        name, *decoded, out.notes);
     if (!collection.ok()) return in_context(collection.status());
-    for (const SlabView& slab : (*collection)->slabs) out.slabs.push_back(slab.slab->number());
+    for (const SlabView& slab : (*collection)->slabs) {
+      out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kBase);
+      if (slab.slab->sketch() == nullptr) continue;
+      out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kSketch);
+    }
     collections.push_back(*std::move(collection));
   }
   std::sort(collections.begin(), collections.end(),
             [](const auto& a, const auto& b) { return a->number < b->number; });
-  std::sort(out.slabs.begin(), out.slabs.end());
+  std::sort(out.planes.begin(), out.planes.end());
   out.state = std::make_shared<const State>(out.record.uuid, out.store_state.sequence, view,
                                             std::move(collections));
   return out;

@@ -1,156 +1,208 @@
 #include "engine/scan.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "engine/base_scanner.h"
+#include "engine/bounds.h"
+#include "engine/sketch_scanner.h"
 
 namespace quarry::engine {
 namespace {
 
-constexpr std::size_t kWordRows = 64;             // rows scored by one kernel call at most
-constexpr std::size_t kChunkBytes = 1024 * 1024;  // codes of one piece of work, about
+constexpr std::size_t kWordRows = 64;             // a word of a RowSet, and a tile
+constexpr std::size_t kChunkBytes = 1024 * 1024;  // of a plane in one piece of work, about
+// With more survivors than one row in eight, scoring all rows in order is faster.
+constexpr std::size_t kSurvivorShare = 8;
+constexpr std::size_t kMinSurvivors = 16384;
+constexpr std::size_t kRefineStep = 32;  // rows scored between looks at the threshold
 
 // A run of words of one slab: what one worker takes at a time.
 struct Chunk {
   std::size_t slab = 0;
-  std::size_t first_word = 0;
-  std::size_t last_word = 0;  // behind the end
+  std::size_t first = 0;
+  std::size_t last = 0;  // behind the end
+  bool tiles = false;    // scan the sketch
 };
 
-std::vector<Chunk> ChunksOf(const CollectionView& view) {
-  std::vector<Chunk> chunks;
-  for (std::size_t slab = 0; slab < view.slabs.size(); ++slab) {
-    const std::size_t word_bytes = view.slabs[slab].slab->row_bytes() * kWordRows;
-    const std::size_t words_per_chunk = std::max<std::size_t>(1, kChunkBytes / word_bytes);
-    const std::size_t words = (view.slabs[slab].rows + kWordRows - 1) / kWordRows;
-    for (std::size_t word = 0; word < words; word += words_per_chunk) {
-      chunks.push_back({slab, word, std::min(word + words_per_chunk, words)});
-    }
+void AddChunks(std::vector<Chunk>& chunks, Chunk all, std::size_t word_bytes) {
+  const std::size_t step = std::max<std::size_t>(1, kChunkBytes / word_bytes);
+  for (std::size_t word = all.first; word < all.last; word += step) {
+    chunks.push_back({all.slab, word, std::min(word + step, all.last), all.tiles});
   }
+}
+
+// Rows behind the last full tile, and slabs without a sketch, go first: they
+// raise the threshold for the rest.
+std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches) {
+  std::vector<Chunk> chunks;
+  std::vector<Chunk> tiles;
+  for (std::size_t slab = 0; slab < view.slabs.size(); ++slab) {
+    const SlabView& rows = view.slabs[slab];
+    const std::size_t words = (rows.rows + kWordRows - 1) / kWordRows;
+    std::size_t sketched = 0;
+    if (use_sketches && rows.slab->sketch() != nullptr) {
+      sketched = rows.rows / kWordRows;
+      AddChunks(tiles, {slab, 0, sketched, true}, rows.slab->sketch()->tile_bytes());
+    }
+    AddChunks(chunks, {slab, sketched, words, false}, rows.slab->row_bytes() * kWordRows);
+  }
+  chunks.insert(chunks.end(), tiles.begin(), tiles.end());
   return chunks;
 }
 
-// What a worker needs: everything it writes is its own.
-class Scanner {
+// One scan of one set of queries.
+class Scanning {
  public:
-  Scanner(const CollectionView& view, const RowSet& rows, const double* queries,
-          std::size_t n_queries, std::span<const double> query_norms, const kernels::Table& kernels,
-          const ScanOptions& options)
+  Scanning(const CollectionView& view, const RowSet& rows, const ScanQueries& queries,
+           const kernels::Table& kernels, ThreadPool& threads, const ScanOptions& options)
       : view_(view),
         rows_(rows),
         queries_(queries),
-        query_norms_(query_norms),
+        kernels_(kernels),
+        threads_(threads),
         options_(options),
-        sums_function_(SumsFunction(kernels, view.schema->level, options.metric)),
-        sums_(n_queries * kWordRows),
-        best_(n_queries, TopK(options.k, options.floor)) {}
+        norms_(NormsOf(queries, view.schema->dim, kernels)) {}
 
-  void ScanChunk(const Chunk& chunk) {
-    for (std::size_t word = chunk.first_word; word < chunk.last_word; ++word) {
-      std::uint64_t bits = rows_.Word(chunk.slab, word);
-      // Runs of neighbours go to the kernel together: usually all 64.
-      while (bits != 0) {
-        const auto first = static_cast<std::size_t>(std::countr_zero(bits));
-        const auto count = static_cast<std::size_t>(std::countr_one(bits >> first));
-        ScoreRun(view_.slabs[chunk.slab], word * kWordRows + first, count);
-        if (first + count == 64) break;
-        bits &= ~std::uint64_t{0} << (first + count);
+  std::vector<std::vector<Candidate>> Run(ScanCounters& counters) {
+    std::optional<SketchQueries> sketches;
+    if (WorthSketches()) sketches = PrepareQueries(queries_, view_.schema->dim, options_.metric);
+    const std::vector<Chunk> chunks = ChunksOf(view_, sketches.has_value());
+    const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
+    MakeScanners(workers, sketches);
+    threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
+      const Chunk& chunk = chunks[item];
+      if (chunk.tiles) {
+        by_sketch_[worker].ScanTiles(chunk.slab, chunk.first, chunk.last);
+      } else {
+        by_base_[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
       }
+    });
+    for (const BaseScanner& scanner : by_base_) counters.scored += scanner.scored();
+    if (sketches) Refine(*sketches, counters);
+    for (const BaseScanner& scanner : by_base_) counters.bytes += scanner.bytes();
+    for (const SketchScanner& scanner : by_sketch_) {
+      counters.sketched += scanner.compared();
+      counters.bytes += scanner.bytes();
     }
+    std::vector<std::vector<Candidate>> candidates(queries_.count);
+    for (std::size_t q = 0; q < queries_.count; ++q) candidates[q] = Best(q).Take();
+    return candidates;
   }
-
-  std::vector<TopK>& best() { return best_; }
 
  private:
-  static kernels::SumFunction SumsFunction(const kernels::Table& kernels, Level level,
-                                           Metric metric) {
-    const auto index = static_cast<std::size_t>(level) - 1;
-    return metric == Metric::kL2 ? kernels.l2_squared[index] : kernels.dot[index];
+  bool WorthSketches() const {
+    return std::any_of(view_.slabs.begin(), view_.slabs.end(),
+                       [](const SlabView& slab) { return slab.slab->sketch() != nullptr; }) &&
+           options_.k <= Limit() / 4;
   }
 
-  void ScoreRun(const SlabView& slab, std::size_t position, std::size_t count) {
-    const storage::Slab& data = *slab.slab;
-    const float* const scales = data.scales() == nullptr ? nullptr : data.scales() + position;
-    sums_function_(queries_, best_.size(), data.codes(position), data.row_bytes(), scales, count,
-                   view_.schema->dim, sums_.data(), kWordRows);
-    std::array<double, kWordRows> norms;
-    if (options_.metric == Metric::kCosine) {
-      for (std::size_t i = 0; i < count; ++i) norms[i] = std::sqrt(data.norms()[position + i]);
-    }
-    for (std::size_t q = 0; q < best_.size(); ++q) {
-      const double* const sums = sums_.data() + q * kWordRows;
-      for (std::size_t i = 0; i < count; ++i) {
-        best_[q].Add(Rank(sums[i], query_norms_[q], norms[i]), data.rows()[position + i]);
-      }
+  std::size_t Limit() const {
+    return std::max<std::size_t>(kMinSurvivors, view_.vectors / kSurvivorShare);
+  }
+
+  void MakeScanners(std::size_t workers, const std::optional<SketchQueries>& sketches) {
+    by_base_.reserve(workers);
+    by_sketch_.reserve(workers);
+    thresholds_.emplace(queries_.count);
+    for (std::size_t i = 0; i < workers; ++i) {
+      by_base_.emplace_back(view_, rows_, queries_, norms_, kernels_, options_);
+      if (!sketches) continue;
+      by_sketch_.emplace_back(view_, rows_, *sketches, kernels::TilesFor(kernels_), options_,
+                              Limit(), *thresholds_);
     }
   }
 
-  // The canonical score as a rank. `+ 0.0` makes a negative zero positive, so
-  // that equal scores are equal bits.
-  double Rank(double sum, double query_norm, double row_norm) const {
-    switch (options_.metric) {
-      case Metric::kCosine: {
-        const double norms = query_norm * row_norm;
-        return norms == 0 ? 0 : sum / norms + 0.0;
-      }
-      case Metric::kDot:
-        return sum + 0.0;
-      case Metric::kL2:
-        return -std::sqrt(sum);
+  // All that was scored so far for a query, in one place.
+  TopK& Best(std::size_t query) {
+    TopK& best = by_base_[0].best()[query];
+    for (std::size_t i = 1; i < by_base_.size(); ++i) {
+      TopK& other = by_base_[i].best()[query];
+      best.Add(other);
+      other = TopK(options_.k, options_.floor);
     }
-    return 0;
+    return best;
+  }
+
+  // Scores the survivors, most promising first, until none can be among the k
+  // best. Queries with too many survivors are scored in full.
+  void Refine(const SketchQueries& sketches, ScanCounters& counters) {
+    std::vector<std::vector<Survivors::Row>> survivors(queries_.count);
+    std::vector<bool> overflowed(queries_.count);
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      Survivors& all = by_sketch_[0].survivors()[q];
+      for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
+      survivors[q] = all.Take();
+      overflowed[q] = all.overflowed();
+      (void)Best(q);  // into the first scanner, which refines below
+    }
+    BaseScanner& scanner = by_base_[0];
+    const std::uint64_t scored = scanner.scored();
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      if (overflowed[q]) {
+        ScoreTiles(q, counters);
+      } else {
+        RefineQuery(scanner, q, survivors[q], sketches.queries[q].squared_norm);
+      }
+    }
+    counters.refined += scanner.scored() - scored;
+  }
+
+  void RefineQuery(BaseScanner& scanner, std::size_t query,
+                   const std::vector<Survivors::Row>& survivors, double squared_norm) {
+    for (std::size_t i = 0; i < survivors.size(); ++i) {
+      if (i % kRefineStep == 0) {
+        const double threshold = scanner.best()[query].threshold();
+        if (survivors[i].upper < KeyUnder(threshold, options_.metric, squared_norm)) break;
+      }
+      scanner.ScoreRow(query, survivors[i].slab, survivors[i].position);
+    }
+  }
+
+  // One query against all rows that lie in tiles, from the base plane.
+  void ScoreTiles(std::size_t query, ScanCounters& counters) {
+    const std::size_t dim = view_.schema->dim;
+    const ScanQueries one{queries_.values + query * dim, 1};
+    std::vector<Chunk> chunks = ChunksOf(view_, true);
+    std::erase_if(chunks, [](const Chunk& chunk) { return !chunk.tiles; });
+    const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
+    std::vector<BaseScanner> scanners;
+    scanners.reserve(workers);
+    for (std::size_t i = 0; i < workers; ++i) {
+      scanners.emplace_back(view_, rows_, one, std::span(norms_).subspan(query, 1), kernels_,
+                            options_);
+    }
+    threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
+      const Chunk& chunk = chunks[item];
+      scanners[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
+    });
+    for (BaseScanner& scanner : scanners) {
+      by_base_[0].best()[query].Add(scanner.best()[0]);
+      counters.scored += scanner.scored();
+      counters.bytes += scanner.bytes();
+    }
   }
 
   const CollectionView& view_;
   const RowSet& rows_;
-  const double* const queries_;
-  const std::span<const double> query_norms_;  // [n_queries] sqrt of the squared norm
+  const ScanQueries& queries_;
+  const kernels::Table& kernels_;
+  ThreadPool& threads_;
   const ScanOptions& options_;
-  const kernels::SumFunction sums_function_;
-  std::vector<double> sums_;  // [n_queries, kWordRows]
-  std::vector<TopK> best_;    // [n_queries]
+  const std::vector<double> norms_;
+  std::vector<BaseScanner> by_base_;      // by worker
+  std::vector<SketchScanner> by_sketch_;  // by worker; empty: sketches are not used
+  std::optional<SharedThresholds> thresholds_;
 };
-
-std::vector<double> NormsOf(const double* queries, std::size_t n_queries, std::size_t dim,
-                            const kernels::Table& kernels) {
-  std::vector<double> norms(n_queries);
-  std::vector<float> query(dim);
-  for (std::size_t q = 0; q < n_queries; ++q) {
-    const double* const x = queries + q * dim;
-    std::transform(x, x + dim, query.begin(), [](double e) { return static_cast<float>(e); });
-    kernels.dot[static_cast<std::size_t>(Level::kF32) - 1](
-        x, 1, reinterpret_cast<const std::byte*>(query.data()), dim * sizeof(float), nullptr, 1,
-        dim, &norms[q], 1);
-    norms[q] = std::sqrt(norms[q]);
-  }
-  return norms;
-}
 
 }  // namespace
 
 std::vector<std::vector<Candidate>> Scan(const CollectionView& view, const RowSet& rows,
-                                         const double* queries, std::size_t n_queries,
-                                         const kernels::Table& kernels, ThreadPool& threads,
-                                         const ScanOptions& options) {
-  const std::vector<double> norms = NormsOf(queries, n_queries, view.schema->dim, kernels);
-  const std::vector<Chunk> chunks = ChunksOf(view);
-  const std::size_t workers = threads.WorkersFor(chunks.size(), options.threads);
-  std::vector<Scanner> scanners;
-  scanners.reserve(workers);
-  for (std::size_t i = 0; i < workers; ++i) {
-    scanners.emplace_back(view, rows, queries, n_queries, norms, kernels, options);
-  }
-  threads.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-    scanners[worker].ScanChunk(chunks[item]);
-  });
-  std::vector<std::vector<Candidate>> candidates(n_queries);
-  for (std::size_t q = 0; q < n_queries; ++q) {
-    TopK& merged = scanners[0].best()[q];
-    for (std::size_t i = 1; i < workers; ++i) merged.Add(scanners[i].best()[q]);
-    candidates[q] = merged.Take();
-  }
-  return candidates;
+                                         const ScanQueries& queries, const kernels::Table& kernels,
+                                         ThreadPool& threads, const ScanOptions& options,
+                                         ScanCounters& counters) {
+  return Scanning(view, rows, queries, kernels, threads, options).Run(counters);
 }
 
 }  // namespace quarry::engine

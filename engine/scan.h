@@ -1,8 +1,14 @@
-// The scan: canonical scores of queries against all rows of a RowSet.
+// The scan: the best rows of a RowSet for each query, by canonical score.
+//
+// Rows in sketch tiles are scanned by their sketches, which read a quarter of the
+// bytes or less, and only rows whose bounds leave it open are scored from the
+// base plane; all others are scored from the base plane at once. The answer is
+// the same.
 
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "engine/kernels/kernels.h"
@@ -21,11 +27,24 @@ struct ScanOptions {
   std::size_t threads = 0;  // at most; 0: as many as the pool has
 };
 
+// What a scan did, summed over its queries.
+struct ScanCounters {
+  std::uint64_t sketched = 0;  // rows compared by their sketches
+  std::uint64_t scored = 0;    // rows scored without a look at a sketch
+  std::uint64_t refined = 0;   // rows scored after it
+  std::uint64_t bytes = 0;     // read of planes, counting a pass of several queries once
+};
+
+// Queries as the scan takes them, borrowed.
+struct ScanQueries {
+  const double* values;  // [count, dim] f64, each value exactly an f32
+  std::size_t count;
+};
+
 // The candidates of each query: the k best and all ties for the last place.
-//   queries   [n_queries, dim] f64, each value exactly an f32
 std::vector<std::vector<Candidate>> Scan(const CollectionView& view, const RowSet& rows,
-                                         const double* queries, std::size_t n_queries,
-                                         const kernels::Table& kernels, ThreadPool& threads,
-                                         const ScanOptions& options);
+                                         const ScanQueries& queries, const kernels::Table& kernels,
+                                         ThreadPool& threads, const ScanOptions& options,
+                                         ScanCounters& counters);
 
 }  // namespace quarry::engine

@@ -161,12 +161,13 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
   const RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
   const ScanOptions scan{
       .metric = metric, .k = options.k, .floor = FloorOf(options), .threads = options.threads};
+  ScanCounters counters;
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.rows);
   for (std::size_t first = 0; first < queries.rows; first += kQueriesPerPass) {
     const std::size_t n = std::min(kQueriesPerPass, queries.rows - first);
     QUARRY_ASSIGN(const auto wide, Widen(queries, first, n, *view.schema, metric));
-    auto candidates = Scan(view, rows, wide.data(), n, kernels, threads, scan);
+    auto candidates = Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters);
     std::vector<std::vector<Ranked>> answers;
     for (auto& of_query : candidates) {
       QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));
@@ -174,6 +175,12 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     }
     QUARRY_ASSIGN(auto found, ToHits(reader, std::move(answers), metric, options.with));
     std::move(found.begin(), found.end(), std::back_inserter(hits));
+  }
+  if (options.stats != nullptr) {
+    *options.stats = {.sketched = counters.sketched,
+                      .scored = counters.scored,
+                      .refined = counters.refined,
+                      .bytes = counters.bytes};
   }
   return hits;
 }

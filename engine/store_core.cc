@@ -89,8 +89,11 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
   }
   auto recovered = engine::Recover(core->directory_, *core->catalog_);
   if (!recovered.ok()) return in_context(recovered.status());
+  for (const std::string& note : recovered->notes) {
+    if (options.log) options.log(LogLevel::kWarning, note);
+  }
   if (!options.read_only) {
-    const Status removed = core->directory_->RemoveUnlistedSlabs(recovered->slabs);
+    const Status removed = core->directory_->RemoveUnlistedPlanes(recovered->planes);
     if (!removed.ok()) return in_context(removed);
   }
   core->record_ = recovered->record;
@@ -184,6 +187,8 @@ Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& opt
       unsynced_.push_back(std::move(slab));
     }
   }
+  // The sketch of a full slab is trusted from now on, whatever the options.
+  for (const auto& slab : commit.filled()) QUARRY_TRY(Synced(slab->SyncSketch()));
   if (options.sync) QUARRY_TRY(SyncSlabs());
   const Status committed = catalog_->Commit(std::move(commit.batch()), options.sync);
   if (!committed.ok()) {
@@ -198,15 +203,15 @@ Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& opt
 }
 
 Status StoreCore::SyncSlabs() {
-  for (const auto& slab : unsynced_) {
-    const Status synced = slab->Sync();
-    if (!synced.ok()) {
-      Poison(synced);
-      return synced;
-    }
-  }
+  for (const auto& slab : unsynced_) QUARRY_TRY(Synced(slab->Sync()));
   unsynced_.clear();
   return Status::Ok();
+}
+
+// A sync that failed is never tried again.
+Status StoreCore::Synced(const Status& status) {
+  if (!status.ok()) Poison(status);
+  return status;
 }
 
 // Commits a change of the list of collections.

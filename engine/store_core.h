@@ -57,6 +57,7 @@ class StoreCore {
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
                     std::vector<std::shared_ptr<const engine::CollectionView>> list);
   Status SyncSlabs();
+  Status Synced(const Status& status);
   void Poison(const Status& cause);
 
   OpenOptions options_;

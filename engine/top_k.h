@@ -36,6 +36,12 @@ class TopK {
     for (const Candidate& c : other.candidates_) Add(c.rank, c.row);
   }
 
+  // Ranks under this are surely not among the k best.
+  double threshold() {
+    Shrink();
+    return threshold_;
+  }
+
   // What is kept, in no order. Ends the use of this object.
   std::vector<Candidate> Take() {
     Shrink();

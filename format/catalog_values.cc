@@ -53,11 +53,12 @@ Status Bad(const char* what, const char* why) {
 
 Offset<fb::SlabRecord> Add(FlatBufferBuilder& builder, const SlabRecord& slab) {
   return fb::CreateSlabRecord(builder, slab.number, slab.first_row, slab.last_row, slab.rows,
-                              slab.capacity_rows);
+                              slab.capacity_rows, slab.has_sketch);
 }
 
 SlabRecord FromTable(const fb::SlabRecord& table) {
-  return {table.number(), table.first_row(), table.last_row(), table.rows(), table.capacity_rows()};
+  return {table.number(), table.first_row(),     table.last_row(),
+          table.rows(),   table.capacity_rows(), table.has_sketch()};
 }
 
 }  // namespace
@@ -101,13 +102,14 @@ std::string Encode(const CollectionRecord& value) {
                                            static_cast<std::uint8_t>(field.type)));
   }
   const auto fields_vector = builder.CreateVector(fields);
-  return Finish(builder, fb::CreateCollectionRecord(
-                             builder, value.number, static_cast<std::uint32_t>(value.schema.dim),
-                             static_cast<std::uint8_t>(value.schema.level),
-                             static_cast<std::uint8_t>(value.schema.metric),
-                             static_cast<std::uint8_t>(value.schema.id_type),
-                             static_cast<std::uint8_t>(value.schema.zero_vectors), fields_vector,
-                             value.created_unix_ms));
+  return Finish(builder,
+                fb::CreateCollectionRecord(
+                    builder, value.number, static_cast<std::uint32_t>(value.schema.dim),
+                    static_cast<std::uint8_t>(value.schema.level),
+                    static_cast<std::uint8_t>(value.schema.metric),
+                    static_cast<std::uint8_t>(value.schema.id_type),
+                    static_cast<std::uint8_t>(value.schema.zero_vectors), fields_vector,
+                    value.created_unix_ms, static_cast<std::uint8_t>(value.schema.sketch)));
 }
 
 Result<CollectionRecord> DecodeCollectionRecord(std::string_view sealed) {
@@ -120,6 +122,7 @@ Result<CollectionRecord> DecodeCollectionRecord(std::string_view sealed) {
   record.schema.metric = static_cast<Metric>(table->metric());
   record.schema.id_type = static_cast<IdType>(table->id_type());
   record.schema.zero_vectors = static_cast<ZeroVectors>(table->zero_vectors());
+  record.schema.sketch = static_cast<SketchPolicy>(table->sketch());
   if (table->fields() != nullptr) {
     for (const fb::FieldRecord* field : *table->fields()) {
       if (field == nullptr || field->name() == nullptr) {

@@ -42,11 +42,12 @@ struct SlabRecord {
   std::uint64_t last_row = 0;
   std::uint32_t rows = 0;  // committed
   std::uint32_t capacity_rows = 0;
+  bool has_sketch = false;
 };
 
 struct Manifest {
   std::vector<SlabRecord> full;      // in order of rows, not overlapping
-  std::optional<SlabRecord> active;  // number and capacity only
+  std::optional<SlabRecord> active;  // number, capacity and has_sketch only
 };
 
 struct CollectionState {

@@ -8,6 +8,7 @@
 #include "format/endian.h"
 #include "format/levels.h"
 #include "format/plane_generated.h"
+#include "format/sketch.h"
 #include "format/status_macros.h"
 
 namespace quarry::format {
@@ -17,7 +18,6 @@ constexpr std::uint64_t kMagic = 0x454e414c50595251;  // "QRYPLANE", little-endi
 constexpr std::size_t kTableBytesOffset = 12;
 constexpr std::size_t kTableOffset = 16;
 constexpr std::size_t kChecksumOffset = kPlaneHeaderBytes - 8;
-constexpr std::uint8_t kBaseKind = 1;
 
 std::uint64_t RoundToPage(std::uint64_t bytes) {
   return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
@@ -74,15 +74,28 @@ PlaneLayout PlaneLayout::For(Level level, std::size_t dim, std::uint32_t capacit
   return layout;
 }
 
+PlaneLayout PlaneLayout::ForSketch(std::size_t dim, std::uint32_t capacity_rows) {
+  QUARRY_CHECK(dim >= 1 && dim <= kMaxDim);
+  QUARRY_CHECK(capacity_rows >= kTileRows && capacity_rows <= kMaxSlabRows);
+  const std::uint64_t tiles = capacity_rows / kTileRows;
+  PlaneLayout layout;
+  layout.row_bytes = TileBytes(dim) / kTileRows;
+  layout.block_rows = kTileRows;
+  layout.blocks_offset = kPlaneHeaderBytes;
+  layout.codes_offset = layout.blocks_offset + RoundToPage(tiles * sizeof(std::uint64_t));
+  layout.file_bytes = layout.codes_offset + RoundToPage(tiles * TileBytes(dim));
+  return layout;
+}
+
 std::array<std::byte, kPlaneHeaderBytes> EncodePlaneHeader(const PlaneHeader& header) {
-  const PlaneLayout layout = PlaneLayout::For(header.level, header.dim, header.capacity_rows);
+  const PlaneLayout layout = header.layout();
   flatbuffers::FlatBufferBuilder builder;
   const auto uuid = builder.CreateString(header.store_uuid);
   fb::PlaneHeaderBuilder table(builder);
   table.add_store_uuid(uuid);
   table.add_collection(header.collection);
   table.add_slab(header.slab);
-  table.add_kind(kBaseKind);
+  table.add_kind(static_cast<std::uint8_t>(header.kind));
   table.add_level(static_cast<std::uint8_t>(header.level));
   table.add_dim(header.dim);
   table.add_capacity_rows(header.capacity_rows);
@@ -129,20 +142,28 @@ Result<PlaneHeader> DecodePlaneHeader(std::span<const std::byte> bytes, std::uin
   QUARRY_ASSIGN(const fb::PlaneHeader* table, Table(bytes));
 
   if (version == 0) return bad("version 0");
-  if (table->kind() != kBaseKind) return bad("unknown kind " + std::to_string(table->kind()));
+  if (table->kind() < 1 || table->kind() > 2) {
+    return bad("unknown kind " + std::to_string(table->kind()));
+  }
+  const auto kind = static_cast<PlaneKind>(table->kind());
   if (table->level() < 1 || table->level() > 4) return bad("unknown level");
   if (table->dim() < 1 || table->dim() > kMaxDim) return bad("dim out of range");
   if (table->capacity_rows() < 1 || table->capacity_rows() > kMaxSlabRows) {
     return bad("capacity out of range");
   }
+  if (kind == PlaneKind::kSketch &&
+      (table->capacity_rows() < kTileRows || table->level() != static_cast<int>(Level::kI8))) {
+    return bad("not a sketch that this library knows");
+  }
   PlaneHeader header;
   header.store_uuid = table->store_uuid() != nullptr ? table->store_uuid()->str() : "";
   header.collection = table->collection();
   header.slab = table->slab();
+  header.kind = kind;
   header.level = static_cast<Level>(table->level());
   header.dim = table->dim();
   header.capacity_rows = table->capacity_rows();
-  const PlaneLayout layout = PlaneLayout::For(header.level, header.dim, header.capacity_rows);
+  const PlaneLayout layout = header.layout();
   if (!SameLayout(*table, layout)) return bad("regions are not where they belong");
   if (file_bytes != layout.file_bytes) {
     return bad("file has " + std::to_string(file_bytes) + " bytes; expected " +

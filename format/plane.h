@@ -24,7 +24,14 @@ inline constexpr std::size_t kBlockBytes = 64 * 1024;
 inline constexpr std::uint32_t kMaxBlockRows = 1024;
 inline constexpr std::uint32_t kMaxSlabRows = 1u << 26;
 
-// Offsets of the regions of a base plane, in bytes from the start of the file.
+// What a plane holds. Persistent: never renumber.
+enum class PlaneKind : std::uint8_t {
+  kBase = 1,    // what the user stored, row-major
+  kSketch = 2,  // derived from the base, in tiles (sketch.h)
+};
+
+// Offsets of the regions of a plane, in bytes from the start of the file. A
+// sketch has two: a u64 checksum for each tile (blocks) and the tiles (codes).
 struct PlaneLayout {
   std::size_t row_bytes = 0;        // dim * ElementBytes(level): rows are packed
   std::uint32_t block_rows = 0;     // rows under one checksum
@@ -40,6 +47,8 @@ struct PlaneLayout {
 
   // REQUIRES: 1 <= dim <= kMaxDim, 1 <= capacity_rows <= kMaxSlabRows
   static PlaneLayout For(Level level, std::size_t dim, std::uint32_t capacity_rows);
+  // For a sketch also: capacity_rows >= kTileRows
+  static PlaneLayout ForSketch(std::size_t dim, std::uint32_t capacity_rows);
 };
 
 // What the header of a plane says about it.
@@ -47,11 +56,17 @@ struct PlaneHeader {
   std::string store_uuid;
   std::uint32_t collection = 0;
   std::uint64_t slab = 0;
-  Level level = Level::kF32;
+  PlaneKind kind = PlaneKind::kBase;
+  Level level = Level::kF32;  // kI8 for a sketch
   std::uint32_t dim = 0;
   std::uint32_t capacity_rows = 0;
 
   friend bool operator==(const PlaneHeader&, const PlaneHeader&) = default;
+
+  PlaneLayout layout() const {
+    return kind == PlaneKind::kBase ? PlaneLayout::For(level, dim, capacity_rows)
+                                    : PlaneLayout::ForSketch(dim, capacity_rows);
+  }
 };
 
 std::array<std::byte, kPlaneHeaderBytes> EncodePlaneHeader(const PlaneHeader& header);

@@ -10,6 +10,8 @@ constexpr std::array kMetrics = {Metric::kCosine, Metric::kDot, Metric::kL2};
 constexpr std::array kIdTypes = {IdType::kU64, IdType::kString};
 constexpr std::array kFieldTypes = {FieldType::kBool, FieldType::kInt, FieldType::kFloat,
                                     FieldType::kString};
+constexpr std::array kSketchPolicies = {SketchPolicy::kAuto, SketchPolicy::kNone,
+                                        SketchPolicy::kI8};
 constexpr std::array kZeroVectors = {ZeroVectors::kRefuse, ZeroVectors::kAllow};
 
 // The value among `values` that is called `name`; `what` names the kind in the
@@ -89,6 +91,18 @@ std::string_view ToString(ZeroVectors zero_vectors) {
   return "unknown";
 }
 
+std::string_view ToString(SketchPolicy policy) {
+  switch (policy) {
+    case SketchPolicy::kAuto:
+      return "auto";
+    case SketchPolicy::kNone:
+      return "none";
+    case SketchPolicy::kI8:
+      return "i8";
+  }
+  return "unknown";
+}
+
 Result<Level> ParseLevel(std::string_view name) { return Parse("level", name, kLevels); }
 
 Result<Metric> ParseMetric(std::string_view name) { return Parse("metric", name, kMetrics); }
@@ -101,6 +115,10 @@ Result<FieldType> ParseFieldType(std::string_view name) {
 
 Result<ZeroVectors> ParseZeroVectors(std::string_view name) {
   return Parse("policy for zero vectors", name, kZeroVectors);
+}
+
+Result<SketchPolicy> ParseSketchPolicy(std::string_view name) {
+  return Parse("sketch", name, kSketchPolicies);
 }
 
 std::string Id::ToString() const {

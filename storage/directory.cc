@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include "format/status_macros.h"
 
@@ -11,7 +12,28 @@ namespace {
 
 constexpr std::string_view kFormatLine = "Quarry store, format 1\n";
 constexpr std::string_view kFormatStart = "Quarry store, format ";
-constexpr std::string_view kBaseSuffix = ".base";
+
+std::string_view SuffixOf(format::PlaneKind kind) {
+  switch (kind) {
+    case format::PlaneKind::kBase:
+      return ".base";
+    case format::PlaneKind::kSketch:
+      return ".i8";
+  }
+  return "";
+}
+
+// nullopt: not the name of a plane.
+std::optional<Directory::PlaneName> ParsePlaneName(std::string_view name) {
+  for (const auto kind : {format::PlaneKind::kBase, format::PlaneKind::kSketch}) {
+    if (!name.ends_with(SuffixOf(kind))) continue;
+    const char* const end = name.data() + name.size() - SuffixOf(kind).size();
+    std::uint64_t number = 0;
+    const auto parsed = std::from_chars(name.data(), end, number);
+    if (parsed.ec == std::errc() && parsed.ptr == end) return {{number, kind}};
+  }
+  return std::nullopt;
+}
 
 std::string ParentOf(const std::string& path) {
   const std::size_t end = path.find_last_not_of('/');
@@ -38,6 +60,7 @@ Status CreateDirectoryUnlessThere(Vfs& vfs, const std::string& path) {
 Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& path, Mode mode) {
   if (path.empty()) return Status::InvalidArgument("the store's path is empty");
   const std::shared_ptr<Directory> directory(new Directory(vfs, path));
+  directory->read_only_ = mode == Mode::kRead;
   QUARRY_ASSIGN(const bool exists, vfs.Exists(path));
   if (!exists && mode != Mode::kCreate) return Status::NotFound("no store at " + path);
   if (!exists) {
@@ -120,11 +143,11 @@ Status Directory::CheckFormat() const {
                             std::string(kFormatLine.substr(0, kFormatLine.size() - 1)) + "\"");
 }
 
-std::string Directory::slab_path(std::uint64_t number) const {
-  return slabs_path() + "/" + std::to_string(number) + std::string(kBaseSuffix);
+std::string Directory::plane_path(std::uint64_t slab, format::PlaneKind kind) const {
+  return slabs_path() + "/" + std::to_string(slab) + std::string(SuffixOf(kind));
 }
 
-Status Directory::RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed) {
+Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
   const Result<std::vector<std::string>> names = vfs_.List(slabs_path());
   if (names.status().code() == StatusCode::kNotFound) {
     return Status::Corruption(slabs_path() + " is missing");
@@ -132,11 +155,10 @@ Status Directory::RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed) 
   if (!names.ok()) return names.status();
   bool removed = false;
   for (const std::string& name : *names) {
-    std::uint64_t number = 0;
-    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (parsed.ec != std::errc() || slabs_path() + "/" + name != slab_path(number)) continue;
-    if (std::binary_search(listed.begin(), listed.end(), number)) continue;
-    QUARRY_TRY(vfs_.Remove(slab_path(number)));
+    const std::optional<PlaneName> plane = ParsePlaneName(name);
+    if (!plane || slabs_path() + "/" + name != plane_path(plane->first, plane->second)) continue;
+    if (std::binary_search(listed.begin(), listed.end(), *plane)) continue;
+    QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
     removed = true;
   }
   return removed ? vfs_.SyncDirectory(slabs_path()) : Status::Ok();

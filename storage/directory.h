@@ -3,15 +3,18 @@
 //   LOCK                   held while the store is open
 //   FORMAT                 "Quarry store, format 1\n"; written last when a store is made
 //   catalog/               RocksDB
-//   slabs/<number>.base    planes
+//   slabs/<number>.base    base planes
+//   slabs/<number>.i8      sketches
 
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "format/plane.h"
 #include "quarry/status.h"
 #include "storage/vfs.h"
 
@@ -38,14 +41,18 @@ class Directory {
   Vfs& vfs() const { return vfs_; }
   const std::string& path() const { return path_; }
   bool is_new() const { return is_new_; }
+  bool read_only() const { return read_only_; }
   std::string catalog_path() const { return path_ + "/catalog"; }
   std::string slabs_path() const { return path_ + "/slabs"; }
-  std::string slab_path(std::uint64_t number) const;
+  std::string plane_path(std::uint64_t slab, format::PlaneKind kind) const;
 
-  // Removes files in slabs/ whose numbers are not in `listed` (sorted).
+  // A plane by its slab's number.
+  using PlaneName = std::pair<std::uint64_t, format::PlaneKind>;
+
+  // Removes planes in slabs/ that are not in `listed` (sorted).
   // Errors: kCorruption when slabs/ is missing; kIoError. Names that are not ours
   // are left alone.
-  Status RemoveUnlistedSlabs(const std::vector<std::uint64_t>& listed);
+  Status RemoveUnlistedPlanes(const std::vector<PlaneName>& listed);
 
   Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }
 
@@ -58,6 +65,7 @@ class Directory {
   Vfs& vfs_;
   std::string path_;
   bool is_new_ = false;
+  bool read_only_ = false;
   std::unique_ptr<Lock> lock_;
 };
 

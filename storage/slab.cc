@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "format/checksum.h"
+#include "format/levels.h"
 #include "format/status_macros.h"
+#include "storage/plane_file.h"
 
 namespace quarry::storage {
 namespace {
@@ -16,6 +18,12 @@ using format::kBlockRecordBytes;
 
 std::string NameOf(std::uint64_t number) { return "slab " + std::to_string(number); }
 
+format::PlaneHeader SketchHeader(format::PlaneHeader header) {
+  header.kind = format::PlaneKind::kSketch;
+  header.level = Level::kI8;
+  return header;
+}
+
 }  // namespace
 
 Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
@@ -24,51 +32,36 @@ Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
       layout_(format::PlaneLayout::For(header_.level, header_.dim, header_.capacity_rows)) {}
 
 Slab::~Slab() {
+  const bool has_sketch = sketch_ != nullptr;
   mapping_.reset();
   file_.reset();
-  // A file that cannot be removed now is unlisted: the next open removes it.
-  if (obsolete_) (void)directory_->vfs().Remove(directory_->slab_path(number()));
+  sketch_.reset();
+  if (!obsolete_) return;
+  // Files that cannot be removed now are unlisted: the next open removes them.
+  Vfs& vfs = directory_->vfs();
+  (void)vfs.Remove(directory_->plane_path(number(), format::PlaneKind::kBase));
+  if (has_sketch) (void)vfs.Remove(directory_->plane_path(number(), format::PlaneKind::kSketch));
 }
 
 Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,
-                                           const format::PlaneHeader& header) {
-  Vfs& vfs = directory->vfs();
-  const std::string path = directory->slab_path(header.slab);
+                                           const format::PlaneHeader& header, bool with_sketch) {
+  QUARRY_ASSIGN(PlaneFile plane, CreatePlane(*directory, header));
   const std::shared_ptr<Slab> slab(new Slab(directory, header));
-  QUARRY_ASSIGN(slab->file_, vfs.OpenFile(path, Vfs::Open::kCreate));
-  slab->MarkObsolete();  // until it is complete, a failure removes it
-  QUARRY_TRY(slab->file_->Allocate(slab->file_bytes()));
-  QUARRY_TRY(slab->file_->WriteAt(0, format::EncodePlaneHeader(header)));
-  QUARRY_TRY(slab->file_->Sync());
-  QUARRY_TRY(vfs.SyncDirectory(directory->slabs_path()));
-  QUARRY_ASSIGN(slab->mapping_, vfs.Map(path, slab->file_bytes()));
-  slab->obsolete_ = false;
+  slab->file_ = std::move(plane.file);
+  slab->mapping_ = std::move(plane.mapping);
+  if (with_sketch) {
+    slab->MarkObsolete();  // until it is complete, a failure removes it
+    QUARRY_ASSIGN(slab->sketch_, Sketch::Create(std::move(directory), SketchHeader(header)));
+    slab->obsolete_ = false;
+  }
   return slab;
 }
 
 Result<std::shared_ptr<Slab>> Slab::Open(std::shared_ptr<Directory> directory,
                                          const format::PlaneHeader& expected) {
-  Vfs& vfs = directory->vfs();
-  const std::string path = directory->slab_path(expected.slab);
-  auto file = vfs.OpenFile(path, Vfs::Open::kRead);
-  if (file.status().code() == StatusCode::kNotFound) {
-    return Status::Corruption(NameOf(expected.slab) + ": " + path + " is missing");
-  }
-  if (!file.ok()) return file.status();
-  QUARRY_ASSIGN(const std::uint64_t bytes, (*file)->Size());
-  if (bytes < format::kPlaneHeaderBytes) {
-    return Status::Corruption(NameOf(expected.slab) + ": file has " + std::to_string(bytes) +
-                              " bytes, less than its header");
-  }
-  std::vector<std::byte> head(format::kPlaneHeaderBytes);
-  QUARRY_TRY((*file)->ReadAt(0, head));
-  const auto header = format::DecodePlaneHeader(head, bytes);
-  if (!header.ok()) return header.status().WithContext(NameOf(expected.slab));
-  if (*header != expected) {
-    return Status::Corruption(NameOf(expected.slab) + ": header is that of another slab");
-  }
+  QUARRY_ASSIGN(PlaneFile plane, OpenPlane(*directory, expected));
   const std::shared_ptr<Slab> slab(new Slab(std::move(directory), expected));
-  QUARRY_ASSIGN(slab->mapping_, vfs.Map(path, bytes));
+  slab->mapping_ = std::move(plane.mapping);
   return slab;
 }
 
@@ -85,8 +78,7 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
                             committed / layout_.block_rows == at / layout_.block_rows;
   if (shares_block) QUARRY_TRY(Verify(committed - 1, committed));
   if (file_ == nullptr) {
-    QUARRY_ASSIGN(
-        file_, directory_->vfs().OpenFile(directory_->slab_path(number()), Vfs::Open::kReadWrite));
+    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
   }
   const auto write = [&](std::uint64_t region, std::size_t entry_bytes, auto entries) {
     return file_->WriteAt(region + at * entry_bytes, std::as_bytes(entries));
@@ -97,7 +89,53 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   if (layout_.scales_offset != 0) {
     QUARRY_TRY(write(layout_.scales_offset, sizeof(float), staged.scales));
   }
-  return WriteBlockRecords(committed, at, at + static_cast<std::uint32_t>(n), sequence);
+  const std::uint32_t end = at + static_cast<std::uint32_t>(n);
+  QUARRY_TRY(WriteBlockRecords(committed, at, end, sequence));
+  return WriteSketch(at / format::kTileRows, end / format::kTileRows);
+}
+
+// Tiles of the rows as the base holds them. Rows that fill no tile have none.
+Status Slab::WriteSketch(std::uint32_t first_tile, std::uint32_t last_tile) {
+  if (sketch_ == nullptr) return Status::Ok();
+  const std::size_t dim = header_.dim;
+  return sketch_->WriteTiles(first_tile, last_tile, [&](std::uint32_t tile, float* out) {
+    for (std::size_t i = 0; i < format::kTileRows; ++i) {
+      const std::size_t position = std::size_t{tile} * format::kTileRows + i;
+      format::DecodeRow(header_.level, codes(position),
+                        scales() == nullptr ? 1 : scales()[position], dim, out + i * dim);
+    }
+  });
+}
+
+Status Slab::SyncSketch() { return sketch_ == nullptr ? Status::Ok() : sketch_->Sync(); }
+
+Result<std::optional<std::string>> Slab::OpenSketch(std::uint32_t committed, bool full) {
+  auto opened = Sketch::Open(directory_, SketchHeader(header_));
+  if (opened.status().code() == StatusCode::kCorruption) {
+    if (!directory_->read_only()) QUARRY_TRY(RebuildSketch(committed));
+    return std::optional(opened.status().message());
+  }
+  if (!opened.ok()) return opened.status();
+  sketch_ = *std::move(opened);
+  std::uint32_t damaged = 0;
+  for (std::uint32_t tile = 0; !full && tile < committed / format::kTileRows; ++tile) {
+    if (sketch_->Matches(tile)) continue;
+    ++damaged;
+    if (!directory_->read_only()) QUARRY_TRY(WriteSketch(tile, tile + 1));
+  }
+  if (damaged == 0) return std::optional<std::string>();
+  if (directory_->read_only()) sketch_.reset();
+  return std::optional(NameOf(number()) + " sketch: " + std::to_string(damaged) +
+                       " tiles did not match their checksums");
+}
+
+Status Slab::RebuildSketch(std::uint32_t committed) {
+  const std::string path = directory_->plane_path(number(), format::PlaneKind::kSketch);
+  QUARRY_ASSIGN(const bool exists, directory_->vfs().Exists(path));
+  if (exists) QUARRY_TRY(directory_->vfs().Remove(path));
+  QUARRY_ASSIGN(sketch_, Sketch::Create(directory_, SketchHeader(header_)));
+  QUARRY_TRY(WriteSketch(0, committed / format::kTileRows));
+  return sketch_->Sync();
 }
 
 // The rows are read back through the mapping, so a record covers what the file

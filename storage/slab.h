@@ -12,10 +12,12 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "format/plane.h"
 #include "quarry/status.h"
 #include "storage/directory.h"
+#include "storage/sketch.h"
 #include "storage/vfs.h"
 
 namespace quarry::storage {
@@ -31,18 +33,27 @@ struct StagedRows {
 // Any number of threads may read committed rows while one appends behind them.
 class Slab {
  public:
-  // Makes the file, durable together with its name.
-  // Errors: kAlreadyExists when the name is taken; kNoSpace and kIoError: no file
+  // Makes the files, durable together with their names.
+  // Errors: kAlreadyExists when a name is taken; kNoSpace and kIoError: no file
   // is left behind.
   static Result<std::shared_ptr<Slab>> Create(std::shared_ptr<Directory> directory,
-                                              const format::PlaneHeader& header);
+                                              const format::PlaneHeader& header,
+                                              bool with_sketch = false);
 
-  // Opens an existing file; its header must be `expected`.
+  // Opens the base plane; its header must be `expected`.
   // Errors: kCorruption (also when the file is missing), kNotSupported, kIoError.
   static Result<std::shared_ptr<Slab>> Open(std::shared_ptr<Directory> directory,
                                             const format::PlaneHeader& expected);
 
-  // Unmaps; removes the file if the slab is obsolete.
+  // Opens the sketch. While the slab is not full, the tiles of the first
+  // `committed` rows are compared with their checksums first: power may have
+  // failed before they reached the disk. What is missing or damaged is made again
+  // from the base; in a store opened for reading the slab then goes without.
+  // Returns what was wrong with it, or nothing.
+  // Errors: kNotSupported, kIoError, kNoSpace.
+  Result<std::optional<std::string>> OpenSketch(std::uint32_t committed, bool full);
+
+  // Unmaps; removes the files if the slab is obsolete.
   ~Slab();
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
@@ -60,12 +71,22 @@ class Slab {
   // Makes appended rows durable. Errors: kIoError, kNoSpace: never retry.
   Status Sync();
 
-  // Lets the last owner remove the file: no committed state lists it any more.
+  // Makes the sketch durable, after which it is trusted without a look at it.
+  // Needed before a catalog lists the slab as full. Errors: as Sync.
+  Status SyncSketch();
+
+  // Null: this slab has none.
+  const Sketch* sketch() const { return sketch_.get(); }
+
+  // Lets the last owner remove the files: no committed state lists them any more.
   void MarkObsolete() { obsolete_.store(true, std::memory_order_relaxed); }
 
   std::uint64_t number() const { return header_.slab; }
   std::uint32_t capacity_rows() const { return header_.capacity_rows; }
-  std::uint64_t file_bytes() const { return layout_.file_bytes; }
+  // Of all planes.
+  std::uint64_t file_bytes() const {
+    return layout_.file_bytes + (sketch_ == nullptr ? 0 : sketch_->file_bytes());
+  }
   std::size_t row_bytes() const { return layout_.row_bytes; }
 
   // Columns, by position. Entries below the committed count are valid.
@@ -100,6 +121,8 @@ class Slab {
   const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
   std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
   std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
+  Status WriteSketch(std::uint32_t first_tile, std::uint32_t last_tile);
+  Status RebuildSketch(std::uint32_t committed);
   Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
                            std::uint64_t sequence);
 
@@ -108,6 +131,7 @@ class Slab {
   const format::PlaneLayout layout_;
   std::unique_ptr<Mapping> mapping_;
   std::unique_ptr<File> file_;  // opened by the first Append; the writer's
+  std::unique_ptr<Sketch> sketch_;
   std::atomic<bool> obsolete_ = false;
 };
 

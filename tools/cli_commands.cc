@@ -105,6 +105,9 @@ std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
   all.push_back(AddParsed(app, "--zero-vectors", &schema->zero_vectors, ParseZeroVectors,
                           "refuse|allow",
                           "Vectors of zeros in a cosine collection; default refuse"));
+  all.push_back(AddParsed(app, "--sketch", &schema->sketch, ParseSketchPolicy, "auto|none|i8",
+                          "Small copies of vectors that make searches read less; default auto: "
+                          "i8 from 64 dimensions up"));
   return all;
 }
 
@@ -220,6 +223,7 @@ void CommandLine::AddSearch() {
   AddParsed(app, "--max-distance", &options->max_distance, ParseReal, "X",
             "Leave out larger distances (l2)");
   AddWith(app, &options->with);
+  app->add_flag("--explain", options->explain, "Say what each search did (with --json)");
   command.check = [options]() -> std::string {
     const int queries = int{!options->queries_file.empty()} + int{!options->vector_json.empty()} +
                         int{!options->like_id.empty()};

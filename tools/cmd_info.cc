@@ -26,11 +26,11 @@ Result<Json> Describe(const std::string& path, const Store& store, std::size_t c
 }
 
 Json Describe(const SlabInfo& slab) {
-  return {{"number", slab.number},       {"planes", Json::array({"base"})},
-          {"first_row", slab.first_row}, {"last_row", slab.last_row},
-          {"rows", slab.rows},           {"dead", slab.dead},
-          {"capacity", slab.capacity},   {"bytes", slab.bytes},
-          {"active", slab.active}};
+  Json planes = Json::array({"base"});
+  if (slab.sketched) planes.push_back("i8");
+  return {{"number", slab.number},     {"planes", std::move(planes)}, {"first_row", slab.first_row},
+          {"last_row", slab.last_row}, {"rows", slab.rows},           {"dead", slab.dead},
+          {"capacity", slab.capacity}, {"bytes", slab.bytes},         {"active", slab.active}};
 }
 
 Json Describe(const CollectionInfo& info) {
@@ -46,6 +46,7 @@ Json Describe(const CollectionInfo& info) {
           {"metric", ToString(info.schema.metric)},
           {"id_type", ToString(info.schema.id_type)},
           {"zero_vectors", ToString(info.schema.zero_vectors)},
+          {"sketch", ToString(info.schema.sketch)},
           {"fields", std::move(fields)},
           {"records", info.records},
           {"rows_live", info.vectors},
@@ -69,7 +70,8 @@ Status AddObject(const Json& object, Output* output) {
              fmt::format("rows {}..{}: {} of {}, {} dead, {} bytes{}", ToText(slab["first_row"]),
                          ToText(slab["last_row"]), ToText(slab["rows"]), ToText(slab["capacity"]),
                          ToText(slab["dead"]), ToText(slab["bytes"]),
-                         slab["active"] == true ? ", active" : "")}));
+                         slab["active"] == true ? ", active" : "") +
+                 (slab["planes"].size() > 1 ? ", sketched" : "")}));
       }
     } else if (key == "fields") {
       for (const Json& field : value) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "format/status_macros.h"
 #include "tools/command.h"
@@ -21,8 +22,20 @@ constexpr std::size_t kHitsPerBlock = std::size_t{1} << 20;
 
 using Hits = std::vector<std::vector<Hit>>;
 
-// One line of JSON.
-std::string LineOf(std::uint64_t query, const std::vector<Hit>& hits) {
+// What one search did, as a member of its line.
+std::string ExplainMember(const SearchStats& stats, std::uint64_t vectors, Level level,
+                          std::int64_t micros) {
+  std::vector<std::string> planes;
+  if (stats.sketched > 0) planes.emplace_back("\"i8 sketch\"");
+  if (stats.scored + stats.refined > 0) planes.push_back(fmt::format("\"{}\"", ToString(level)));
+  return fmt::format(
+      R"(,"explain":{{"rows":{},"scanned":{},"refined":{},"bytes":{},"planes":[{}],"filter":null,"micros":{}}})",
+      vectors, stats.sketched + stats.scored, stats.refined, stats.bytes, fmt::join(planes, ","),
+      micros);
+}
+
+// One line of JSON; `explain` is a member with its comma, or empty.
+std::string LineOf(std::uint64_t query, const std::vector<Hit>& hits, const std::string& explain) {
   std::string line = fmt::format(R"({{"query":{},"hits":[)", query);
   bool first = true;
   for (const Hit& hit : hits) {
@@ -32,25 +45,39 @@ std::string LineOf(std::uint64_t query, const std::vector<Hit>& hits) {
     line += '}';
     first = false;
   }
-  return line + "]}";
+  return line + "]" + explain + "}";
 }
 
 // Searches one block of queries after the other and prints what is found.
 class Searcher {
  public:
-  Searcher(const GlobalOptions& global, const Collection& collection, const SearchOptions& options)
+  // With `explain`, blocks are of one query each.
+  Searcher(const GlobalOptions& global, const Collection& collection, const SearchOptions& options,
+           std::optional<std::uint64_t> explain_vectors)
       : collection_(collection),
         options_(options),
+        explain_vectors_(explain_vectors),
         output_(global, Columns(options.with)),
         progress_("queries", global.quiet) {}
 
   // `name` of the queries for messages; `rows` of them where known.
   Status Search(const VectorBlock& block, const std::string& name,
                 std::optional<std::uint64_t> rows) {
-    Result<Hits> found = collection_.Search(block.View(), options_);
-    if (!found.ok()) return Explain(found.status(), block, name);
+    SearchStats stats;
+    SearchOptions options = options_;
+    options.stats = &stats;
+    const auto began = std::chrono::steady_clock::now();
+    Result<Hits> found = collection_.Search(block.View(), options);
+    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(
+                            std::chrono::steady_clock::now() - began)
+                            .count();
+    if (!found.ok()) return NameQuery(found.status(), block, name);
+    std::string explain;
+    if (explain_vectors_) {
+      explain = ExplainMember(stats, *explain_vectors_, collection_.schema().level, micros);
+    }
     progress_.Clear();
-    for (const std::vector<Hit>& hits : *found) QUARRY_TRY(Add(queries_++, hits));
+    for (const std::vector<Hit>& hits : *found) QUARRY_TRY(Add(queries_++, hits, explain));
     const auto done = static_cast<double>(queries_);
     progress_.Update(queries_,
                      rows ? std::optional(done / static_cast<double>(*rows)) : std::nullopt);
@@ -72,7 +99,7 @@ class Searcher {
 
   // The library counts within the block: finds the first query that it refuses,
   // comparing with no record at all.
-  Status Explain(const Status& status, const VectorBlock& block, const std::string& name) const {
+  Status NameQuery(const Status& status, const VectorBlock& block, const std::string& name) const {
     if (status.code() != StatusCode::kInvalidArgument) return status;
     SearchOptions check = options_;
     check.ids.emplace();
@@ -85,8 +112,8 @@ class Searcher {
     return status.WithContext(name);
   }
 
-  Status Add(std::uint64_t query, const std::vector<Hit>& hits) {
-    if (output_.json()) return output_.AddLine(LineOf(query, hits));
+  Status Add(std::uint64_t query, const std::vector<Hit>& hits, const std::string& explain) {
+    if (output_.json()) return output_.AddLine(LineOf(query, hits, explain));
     std::size_t rank = 0;
     for (const Hit& hit : hits) {
       std::vector<std::string> cells = {std::to_string(query), std::to_string(++rank),
@@ -99,6 +126,7 @@ class Searcher {
 
   const Collection& collection_;
   const SearchOptions& options_;
+  const std::optional<std::uint64_t> explain_vectors_;  // live ones; unset: not wanted
   Output output_;
   Progress progress_;
   std::uint64_t queries_ = 0;  // answered
@@ -117,9 +145,9 @@ Result<VectorBlock> VectorOf(const Collection& collection, const std::string& li
   return QueryOf(*records[0]->vector);
 }
 
-Status SearchFile(const std::string& file, std::size_t dim, std::size_t k, Searcher* searcher) {
+Status SearchFile(const std::string& file, std::size_t dim, std::size_t block_rows,
+                  Searcher* searcher) {
   QUARRY_ASSIGN(const std::unique_ptr<VectorReader> reader, OpenQueries(file, dim));
-  const std::size_t block_rows = std::clamp<std::size_t>(kHitsPerBlock / k, 1, kQueriesPerBlock);
   VectorBlock block;
   while (!Interrupted()) {
     QUARRY_TRY(reader->Read(block_rows, &block));
@@ -138,6 +166,7 @@ Result<int> RunSearch(const GlobalOptions& global, const SearchCommandOptions& o
     if (!parsed.ok()) return WrongUsage("search", "--vector: " + parsed.status().message());
     query = *std::move(parsed);
   }
+  if (options.explain && !global.json) return WrongUsage("search", "--explain goes with --json");
   QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kRead));
   QUARRY_ASSIGN(const Collection collection, store->GetCollection(options.collection));
   const Metric metric = options.metric.value_or(collection.schema().metric);
@@ -163,11 +192,18 @@ Result<int> RunSearch(const GlobalOptions& global, const SearchCommandOptions& o
     QUARRY_ASSIGN(query, VectorOf(collection, options.like_id));
   }
 
-  Searcher searcher(global, collection, search);
+  std::optional<std::uint64_t> explain_vectors;
+  std::size_t block_rows = std::clamp<std::size_t>(kHitsPerBlock / options.k, 1, kQueriesPerBlock);
+  if (options.explain) {
+    QUARRY_ASSIGN(const CollectionInfo info, collection.Info());
+    explain_vectors = info.vectors;
+    block_rows = 1;
+  }
+  Searcher searcher(global, collection, search, explain_vectors);
   const Status status =
       options.queries_file.empty()
           ? searcher.Search(query, "the query", std::nullopt)
-          : SearchFile(options.queries_file, collection.schema().dim, options.k, &searcher);
+          : SearchFile(options.queries_file, collection.schema().dim, block_rows, &searcher);
   // What was found before a failure is printed all the same.
   const Status closed = searcher.Close();
   if (Interrupted()) return kExitInterrupted;

@@ -72,6 +72,7 @@ struct SearchCommandOptions {
   std::optional<double> min_score;
   std::optional<double> max_distance;
   With with;
+  bool explain = false;  // say what each search did
 };
 
 struct GetOptions {

@@ -124,8 +124,9 @@ TEST(PlaneHeader, RoundTrips) {
 TEST(PlaneHeader, RoundTripsAtTheLimits) {
   constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
   for (const PlaneHeader& header :
-       {PlaneHeader{"", 0, 0, Level::kF32, 1, 1},
-        PlaneHeader{std::string(36, 'x'), 0xffffffff, kMax, Level::kF32, kMaxDim, kMaxSlabRows}}) {
+       {PlaneHeader{"", 0, 0, PlaneKind::kBase, Level::kF32, 1, 1},
+        PlaneHeader{std::string(36, 'x'), 0xffffffff, kMax, PlaneKind::kBase, Level::kF32, kMaxDim,
+                    kMaxSlabRows}}) {
     const auto back = DecodePlaneHeader(EncodePlaneHeader(header), FileBytes(header));
     ASSERT_OK(back);
     EXPECT_EQ(*back, header);

@@ -137,7 +137,7 @@ TEST_F(DirectoryTest, PathsLieInside) {
   ASSERT_OK(directory);
   EXPECT_EQ((*directory)->path(), path_);
   EXPECT_EQ((*directory)->catalog_path(), path_ + "/catalog");
-  EXPECT_EQ((*directory)->slab_path(17), path_ + "/slabs/17.base");
+  EXPECT_EQ((*directory)->plane_path(17, format::PlaneKind::kBase), path_ + "/slabs/17.base");
 }
 
 TEST_F(DirectoryTest, WriterKeepsAllOthersOut) {
@@ -291,7 +291,7 @@ TEST_F(DirectoryTest, FormatAppearsOnlyBehindAllSyncs) {
   EXPECT_FALSE(fs::exists(path_ + "/FORMAT"));
 }
 
-TEST_F(DirectoryTest, RemoveUnlistedSlabsTakesOnlyOurs) {
+TEST_F(DirectoryTest, RemoveUnlistedPlanesTakesOnlyOurs) {
   Create();
   const auto directory = Open(Mode::kWrite);
   ASSERT_OK(directory);
@@ -307,13 +307,21 @@ TEST_F(DirectoryTest, RemoveUnlistedSlabsTakesOnlyOurs) {
                                            "7x.base",
                                            "99999999999999999999.base"};
   for (const std::string& name : others) Write(path_ + "/slabs/" + name, "");
-  for (const std::uint64_t number : {1u, 2u, 7u, 10u}) Write((*directory)->slab_path(number), "");
-  ASSERT_OK((*directory)->RemoveUnlistedSlabs({2, 10, 11}));
+  for (const std::uint64_t number : {1u, 2u, 7u, 10u})
+    Write((*directory)->plane_path(number, format::PlaneKind::kBase), "");
+  using format::PlaneKind;
+  const std::vector<Directory::PlaneName> listed = {
+      {2, PlaneKind::kBase}, {2, PlaneKind::kSketch}, {10, PlaneKind::kBase}};
+  Write((*directory)->plane_path(2, PlaneKind::kSketch), "");
+  Write((*directory)->plane_path(10, PlaneKind::kSketch), "");
+  ASSERT_OK((*directory)->RemoveUnlistedPlanes(listed));
+  EXPECT_TRUE(fs::exists((*directory)->plane_path(2, PlaneKind::kSketch)));
+  EXPECT_FALSE(fs::exists((*directory)->plane_path(10, PlaneKind::kSketch)));
   for (const std::string& name : others) EXPECT_TRUE(fs::exists(path_ + "/slabs/" + name)) << name;
-  EXPECT_FALSE(fs::exists((*directory)->slab_path(1)));
-  EXPECT_TRUE(fs::exists((*directory)->slab_path(2)));
-  EXPECT_FALSE(fs::exists((*directory)->slab_path(7)));
-  EXPECT_TRUE(fs::exists((*directory)->slab_path(10)));
+  EXPECT_FALSE(fs::exists((*directory)->plane_path(1, format::PlaneKind::kBase)));
+  EXPECT_TRUE(fs::exists((*directory)->plane_path(2, format::PlaneKind::kBase)));
+  EXPECT_FALSE(fs::exists((*directory)->plane_path(7, format::PlaneKind::kBase)));
+  EXPECT_TRUE(fs::exists((*directory)->plane_path(10, format::PlaneKind::kBase)));
 }
 
 TEST_F(DirectoryTest, LockLivesAsLongAsTheLastUser) {

@@ -101,7 +101,9 @@ class SlabTest : public testing::Test {
     return storage::Slab::Open(directory_, header);
   }
 
-  std::string path(const format::PlaneHeader& header) { return directory_->slab_path(header.slab); }
+  std::string path(const format::PlaneHeader& header) {
+    return directory_->plane_path(header.slab, format::PlaneKind::kBase);
+  }
 
   // Changes one byte of a file.
   void Flip(const std::string& file, std::uint64_t offset, unsigned mask = 1) {

@@ -38,6 +38,19 @@ TEST_F(CliTest, SearchReturnsMetadataAndVectorOnlyWhereThereAre) {
             "{\"id\":\"c\",\"score\":1,\"metadata\":{\"n\":3},\"vector\":[1,1]}]}\n");
 }
 
+TEST_F(CliTest, SearchExplainsWhatItDid) {
+  MakeStore();
+  const Json explain = Run({"search", store_, "c", "--vector", "[1,0]", "--explain", "--json"})
+                           .lines()
+                           .at(0)["explain"];
+  EXPECT_EQ(explain["rows"], 3);
+  EXPECT_EQ(explain["scanned"], 3);  // too few for a sketch tile
+  EXPECT_EQ(explain["refined"], 0);
+  EXPECT_EQ(explain["bytes"], 3 * 2 * 4);
+  EXPECT_EQ(explain["planes"], Json::array({"f32"}));
+  EXPECT_TRUE(explain["micros"].is_number_unsigned());
+}
+
 TEST_F(CliTest, SearchLikeLeavesTheRecordItselfInTheResult) {
   MakeStore();
   EXPECT_EQ(Do({"search", store_, "c", "--like", "b", "-k", "1"}), "0\t1\tb\t1\n");

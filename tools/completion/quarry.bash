@@ -6,11 +6,11 @@ _quarry_global_options='--json --quiet --no-color --yes --threads --version --he
 
 # The options of a command, beside the global ones.
 _quarry_options() {
-  local schema='--dim --level --metric --id-type --field --zero-vectors'
+  local schema='--dim --level --metric --id-type --field --zero-vectors --sketch'
   case $1 in
     create) echo "$schema" ;;
     import) echo "--metadata --ids --id-field --vector-field --format --batch --on-bad --create $schema" ;;
-    search) echo '--queries --vector --like -k --metric --ids --min-score --max-distance --with' ;;
+    search) echo '--queries --vector --like -k --metric --ids --min-score --max-distance --with --explain' ;;
     get) echo '--ids --with' ;;
     delete) echo '--ids' ;;
     apply) echo '--vectors --batch' ;;
@@ -21,7 +21,7 @@ _quarry_options() {
 # Whether an option is followed by a value.
 _quarry_takes_value() {
   case $1 in
-    --json | --quiet | --no-color | --yes | --version | --help | -h | --create) return 1 ;;
+    --json | --quiet | --no-color | --yes | --version | --help | -h | --create | --explain) return 1 ;;
     -?*) return 0 ;;
   esac
   return 1
@@ -34,6 +34,7 @@ _quarry_values() {
     --metric) echo 'cosine dot l2' ;;
     --id-type) echo 'u64 string' ;;
     --zero-vectors) echo 'refuse allow' ;;
+    --sketch) echo 'auto none i8' ;;
     --on-bad) echo 'refuse skip' ;;
     --format) echo 'auto npy npz fvecs bvecs ivecs fbin u8bin jsonl csv' ;;
     --with) echo 'metadata vector metadata,vector' ;;

@@ -28,6 +28,7 @@ struct SlabInfo {
   std::uint64_t dead = 0;      // of those, replaced or deleted
   std::uint64_t capacity = 0;  // rows the file has room for
   std::uint64_t bytes = 0;     // of the file
+  bool sketched = false;       // slabs/<number>.i8 is there and in use
   bool active = false;         // takes the next rows
 };
 

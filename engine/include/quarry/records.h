@@ -88,6 +88,14 @@ struct ScrollOptions {
   std::shared_ptr<const Snapshot> snapshot = {};  // as in ReadOptions
 };
 
+// What a search did, for all its queries together.
+struct SearchStats {
+  std::uint64_t sketched = 0;  // rows compared by their sketches
+  std::uint64_t scored = 0;    // rows scored from the base plane without a look at a sketch
+  std::uint64_t refined = 0;   // rows scored from the base plane after it
+  std::uint64_t bytes = 0;     // read of planes; queries of one call share reads
+};
+
 struct SearchOptions {
   std::size_t k = 10;                 // hits per query, 1..1048576
   std::optional<Metric> metric = {};  // unset: the collection's
@@ -103,6 +111,7 @@ struct SearchOptions {
   // At most this many threads work on the call, the caller's among them;
   // limited by OpenOptions::threads. 0: as many as the store has.
   std::size_t threads = 0;
+  SearchStats* stats = nullptr;  // filled when the search succeeds; null: not wanted
 };
 
 }  // namespace quarry

@@ -50,12 +50,21 @@ enum class FieldType : std::uint8_t { kBool = 1, kInt = 2, kFloat = 3, kString =
 // Whether a cosine collection takes vectors of length zero. Persistent: never renumber.
 enum class ZeroVectors : std::uint8_t { kRefuse = 1, kAllow = 2 };
 
+// Whether a collection keeps sketches, which make searches read less. Persistent:
+// never renumber.
+enum class SketchPolicy : std::uint8_t {
+  kAuto = 1,  // i8 sketches from 64 dimensions up, unless the level is i8
+  kNone = 2,
+  kI8 = 3,
+};
+
 // The names used by the command and in messages: "f32", "cosine", "u64", "int", "refuse".
 std::string_view ToString(Level level);
 std::string_view ToString(Metric metric);
 std::string_view ToString(IdType type);
 std::string_view ToString(FieldType type);
 std::string_view ToString(ZeroVectors zero_vectors);
+std::string_view ToString(SketchPolicy policy);
 
 // The inverse. Errors: kInvalidArgument, naming what is accepted.
 Result<Level> ParseLevel(std::string_view name);
@@ -63,6 +72,7 @@ Result<Metric> ParseMetric(std::string_view name);
 Result<IdType> ParseIdType(std::string_view name);
 Result<FieldType> ParseFieldType(std::string_view name);
 Result<ZeroVectors> ParseZeroVectors(std::string_view name);
+Result<SketchPolicy> ParseSketchPolicy(std::string_view name);
 
 // The name of a record: a u64, or a string of 1..512 bytes of UTF-8. Ids of one
 // collection are of one type. Order: numeric, or bytewise.
@@ -145,7 +155,8 @@ struct CollectionSchema {
   Metric metric = Metric::kCosine;  // used by searches that name none
   IdType id_type = IdType::kU64;
   ZeroVectors zero_vectors = ZeroVectors::kRefuse;  // only matters under kCosine
-  std::vector<Field> fields = {};                   // at most 64, names distinct
+  SketchPolicy sketch = SketchPolicy::kAuto;
+  std::vector<Field> fields = {};  // at most 64, names distinct
 
   friend bool operator==(const CollectionSchema&, const CollectionSchema&) = default;
 };

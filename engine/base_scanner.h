@@ -1,0 +1,57 @@
+// Scoring rows from the base plane: the definition of an answer, at full cost.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/kernels/kernels.h"
+#include "engine/row_set.h"
+#include "engine/scan.h"
+#include "engine/state.h"
+#include "engine/top_k.h"
+
+namespace quarry::engine {
+
+// Square roots of the queries' canonical squared norms.
+std::vector<double> NormsOf(const ScanQueries& queries, std::size_t dim,
+                            const kernels::Table& kernels);
+
+// One worker's share of a scan: what it writes is its own. Borrows all that it
+// is given.
+class BaseScanner {
+ public:
+  BaseScanner(const CollectionView& view, const RowSet& rows, const ScanQueries& queries,
+              std::span<const double> query_norms, const kernels::Table& kernels,
+              const ScanOptions& options);
+
+  // Scores the rows of words first .. last - 1 (64 positions each) of a slab for
+  // all queries.
+  void ScanWords(std::size_t slab, std::size_t first, std::size_t last);
+
+  // Scores one row for one query.
+  void ScoreRow(std::size_t query, std::size_t slab, std::uint32_t position);
+
+  // By query.
+  std::vector<TopK>& best() { return best_; }
+  std::uint64_t scored() const { return scored_; }  // pairs of query and row
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  void ScoreRun(const SlabView& slab, std::size_t position, std::size_t count);
+
+  const CollectionView& view_;
+  const RowSet& rows_;
+  const ScanQueries queries_;
+  const std::span<const double> query_norms_;
+  const ScanOptions& options_;
+  const kernels::SumFunction sums_function_;
+  std::vector<double> sums_;  // [queries, 64]
+  std::vector<TopK> best_;
+  std::uint64_t scored_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace quarry::engine

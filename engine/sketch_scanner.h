@@ -1,0 +1,79 @@
+// Comparing rows by their sketches.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/bounds.h"
+#include "engine/kernels/tiles.h"
+#include "engine/row_set.h"
+#include "engine/scan.h"
+#include "engine/state.h"
+#include "engine/survivors.h"
+
+namespace quarry::engine {
+
+// The queries of one pass, prepared once and shared by all workers.
+struct SketchQueries {
+  std::vector<QuerySketch> queries;
+  // Codes as the kernels take them: [count, stride], or for two-byte queries
+  // [count, 2, stride]: high, low.
+  std::vector<std::int8_t> codes;
+  std::size_t stride = 0;
+  bool two_bytes = false;
+};
+
+// nullopt: a query has no bounds (bounds.h).
+std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::size_t dim,
+                                            Metric metric);
+
+// Thresholds that the workers of a scan have reached, by query: each worker's
+// own is valid for all. Keys (bounds.h).
+class SharedThresholds {
+ public:
+  explicit SharedThresholds(std::size_t queries);
+  float Get(std::size_t query) const { return values_[query].load(std::memory_order_relaxed); }
+  void Raise(std::size_t query, float threshold);
+
+ private:
+  std::vector<std::atomic<float>> values_;
+};
+
+// One worker's share of a scan: what it writes, but for the thresholds, is its
+// own. Borrows all that it is given.
+class SketchScanner {
+ public:
+  SketchScanner(const CollectionView& view, const RowSet& rows, const SketchQueries& queries,
+                const kernels::TileTable& kernels, const ScanOptions& options, std::size_t limit,
+                SharedThresholds& thresholds);
+
+  // Compares the rows of tiles first .. last - 1 of a slab that has a sketch.
+  void ScanTiles(std::size_t slab, std::size_t first, std::size_t last);
+
+  // By query.
+  std::vector<Survivors>& survivors() { return survivors_; }
+  std::uint64_t compared() const { return compared_; }  // pairs of query and row
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  void SelectRows(std::uint32_t slab, std::uint32_t tile, std::uint64_t mask);
+
+  const CollectionView& view_;
+  const RowSet& rows_;
+  const SketchQueries& queries_;
+  const kernels::TileTable& kernels_;
+  const Metric metric_;
+  SharedThresholds& thresholds_;
+  TileBounds bounds_;
+  std::vector<std::int32_t> sums_;
+  std::vector<Survivors> survivors_;
+  std::uint64_t compared_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace quarry::engine

@@ -1,0 +1,73 @@
+#include "format/sketch.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "format/levels.h"
+#include "format/status_macros.h"
+
+namespace quarry::format {
+namespace {
+
+// An f32 above a norm computed in f64: the error of a sum of 65,536 squares is
+// under 2^-36 of it.
+float RoundUp(double value) {
+  const double up = value * (1 + 0x1p-34);
+  const auto narrow = static_cast<float>(up);
+  return static_cast<double>(narrow) >= up
+             ? narrow
+             : std::nextafter(narrow, std::numeric_limits<float>::infinity());
+}
+
+struct Facts {
+  float scale = 1;
+  float residual = 0;
+  float norm = 0;
+};
+
+// Codes of a row that bounds can be computed for.
+Facts EncodeSketch(const float* x, std::size_t dim, double squared_norm, std::int8_t* codes) {
+  Facts facts;
+  facts.norm = RoundUp(std::sqrt(squared_norm));
+  const Status encoded =
+      EncodeRow(Level::kI8, x, dim, reinterpret_cast<std::byte*>(codes), &facts.scale);
+  QUARRY_CHECK(encoded.ok());  // i8 takes every finite row
+  double lost = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    const double d = x[i] - static_cast<double>(facts.scale) * codes[i];
+    lost += d * d;
+  }
+  facts.residual = RoundUp(std::sqrt(lost));
+  return facts;
+}
+
+}  // namespace
+
+void EncodeTileRow(const float* x, std::size_t dim, std::size_t row, std::byte* tile) {
+  double squared_norm = 0;
+  for (std::size_t i = 0; i < dim; ++i) squared_norm += static_cast<double>(x[i]) * x[i];
+
+  const std::size_t groups = GroupsOf(dim);
+  thread_local std::vector<std::int8_t> codes;
+  codes.assign(groups * 4, 0);
+  Facts facts;
+  const double norm = std::sqrt(squared_norm);
+  if (norm >= kMinSketchNorm && norm <= kMaxSketchNorm) {
+    facts = EncodeSketch(x, dim, squared_norm, codes.data());
+  } else if (norm != 0) {
+    facts = {1, std::numeric_limits<float>::infinity(), 1};
+  }
+  auto* const columns = reinterpret_cast<float*>(tile);
+  columns[row] = facts.scale;
+  columns[kTileRows + row] = facts.residual;
+  columns[2 * kTileRows + row] = facts.norm;
+  auto* const out = reinterpret_cast<std::uint8_t*>(columns + 3 * kTileRows);
+  for (std::size_t g = 0; g < groups; ++g) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      out[(g * kTileRows + row) * 4 + i] = static_cast<std::uint8_t>(codes[g * 4 + i] + 128);
+    }
+  }
+}
+
+}  // namespace quarry::format

@@ -1,0 +1,67 @@
+#include "storage/plane_file.h"
+
+#include <array>
+#include <utility>
+
+#include "format/status_macros.h"
+
+namespace quarry::storage {
+namespace {
+
+std::string NameOf(const format::PlaneHeader& header) {
+  return "slab " + std::to_string(header.slab) +
+         (header.kind == format::PlaneKind::kSketch ? " sketch" : "");
+}
+
+Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
+                       const std::string& path, std::unique_ptr<File> file) {
+  const std::uint64_t bytes = header.layout().file_bytes;
+  QUARRY_TRY(file->Allocate(bytes));
+  QUARRY_TRY(file->WriteAt(0, format::EncodePlaneHeader(header)));
+  QUARRY_TRY(file->Sync());
+  QUARRY_TRY(directory.vfs().SyncDirectory(directory.slabs_path()));
+  QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
+  return PlaneFile{std::move(file), std::move(mapping)};
+}
+
+}  // namespace
+
+Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& header) {
+  const std::string path = directory.plane_path(header.slab, header.kind);
+  QUARRY_ASSIGN(auto file, directory.vfs().OpenFile(path, Vfs::Open::kCreate));
+  Result<PlaneFile> plane = Fill(directory, header, path, std::move(file));
+  // A file that cannot be removed now is unlisted: the next open removes it.
+  if (!plane.ok()) (void)directory.vfs().Remove(path);
+  return plane;
+}
+
+Result<PlaneFile> OpenPlane(Directory& directory, const format::PlaneHeader& expected) {
+  const std::string path = directory.plane_path(expected.slab, expected.kind);
+  auto file = directory.vfs().OpenFile(path, Vfs::Open::kRead);
+  if (file.status().code() == StatusCode::kNotFound) {
+    return Status::Corruption(NameOf(expected) + ": " + path + " is missing");
+  }
+  if (!file.ok()) return file.status();
+  QUARRY_ASSIGN(const std::uint64_t bytes, (*file)->Size());
+  if (bytes < format::kPlaneHeaderBytes) {
+    return Status::Corruption(NameOf(expected) + ": file has " + std::to_string(bytes) +
+                              " bytes, less than its header");
+  }
+  std::array<std::byte, format::kPlaneHeaderBytes> head;
+  QUARRY_TRY((*file)->ReadAt(0, head));
+  const auto header = format::DecodePlaneHeader(head, bytes);
+  if (!header.ok()) return header.status().WithContext(NameOf(expected));
+  if (*header != expected) {
+    return Status::Corruption(NameOf(expected) + ": header is that of another plane");
+  }
+  QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
+  return PlaneFile{nullptr, std::move(mapping)};
+}
+
+Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,
+                                                  const format::PlaneHeader& header) {
+  return directory.vfs().OpenFile(directory.plane_path(header.slab, header.kind),
+                                  Vfs::Open::kReadWrite);
+}
+
+}  // namespace quarry::storage

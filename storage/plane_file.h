@@ -1,0 +1,31 @@
+// Making and opening plane files: what base planes and sketches share.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "format/plane.h"
+#include "storage/directory.h"
+#include "storage/vfs.h"
+
+namespace quarry::storage {
+
+struct PlaneFile {
+  std::unique_ptr<File> file;  // for writing; null after OpenPlane
+  std::unique_ptr<Mapping> mapping;
+};
+
+// Makes the file of a plane, preallocated, durable together with its name.
+// Errors: kAlreadyExists, kNoSpace, kIoError; no file is left behind.
+Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& header);
+
+// Maps an existing file, whose header must be `expected`.
+// Errors: kCorruption (also when the file is missing), kNotSupported, kIoError.
+Result<PlaneFile> OpenPlane(Directory& directory, const format::PlaneHeader& expected);
+
+// The file of a plane, for writing.
+Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,
+                                                  const format::PlaneHeader& header);
+
+}  // namespace quarry::storage

@@ -1,0 +1,294 @@
+// Sketches change how much a search reads, never what it answers.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tests/engine/test_store.h"
+#include "tests/random_seed.h"
+
+namespace quarry {
+namespace {
+
+using namespace testing_support;  // NOLINT(google-build-using-namespace)
+namespace fs = std::filesystem;
+
+constexpr std::size_t kDim = 67;  // not a multiple of what kernels take at once
+
+// Vectors that are hard to tell apart or to bound, among ordinary ones.
+Vectors MixedVectors(std::mt19937& rng, std::size_t n, std::size_t dim) {
+  Vectors vectors = RandomVectors(rng, n, dim);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::vector<float>& x = vectors[i];
+    switch (i % 16) {
+      case 1:
+        for (float& e : x) e *= 1e-20F;
+        break;
+      case 3:
+        for (float& e : x) e *= 1e18F;
+        break;
+      case 5:
+        x = vectors[i - 5];
+        break;
+      case 7:
+        x.assign(dim, 0);
+        x[i % dim] = 3;
+        break;
+      case 9:
+        x.assign(dim, 0.5F);
+        break;
+      case 11:
+        x.assign(dim, 0);
+        break;
+      case 13:
+        x = vectors[i - 1];
+        x[0] += 1e-6F;
+        break;
+      default:
+        break;
+    }
+  }
+  return vectors;
+}
+
+// Two collections with the same records, one with sketches and one without.
+class Twins {
+ public:
+  Twins(TestStore& store, CollectionSchema schema) {
+    schema.zero_vectors = ZeroVectors::kAllow;
+    schema.sketch = SketchPolicy::kI8;
+    with = store.Create("with", schema);
+    schema.sketch = SketchPolicy::kNone;
+    without = store.Create("without", schema);
+  }
+
+  void Write(const std::vector<Id>& ids, const Vectors& vectors) {
+    ASSERT_OK(Upsert(*with, ids, vectors));
+    ASSERT_OK(Upsert(*without, ids, vectors));
+  }
+  void Remove(const std::vector<Id>& ids) {
+    ASSERT_OK(Delete(*with, ids));
+    ASSERT_OK(Delete(*without, ids));
+  }
+
+  // Returns what the search by sketches did.
+  SearchStats ExpectSame(const Vectors& queries, SearchOptions options) const {
+    SearchStats stats;
+    const std::vector<float> flat = Flat(queries);
+    const VectorView view(flat.data(), queries.size(), queries.front().size());
+    const auto want = Value(without->Search(view, options));
+    options.stats = &stats;
+    const auto got = Value(with->Search(view, options));
+    EXPECT_EQ(got.size(), want.size());
+    for (std::size_t q = 0; q < want.size(); ++q) {
+      EXPECT_EQ(got[q].size(), want[q].size()) << "query " << q;
+      for (std::size_t i = 0; i < std::min(got[q].size(), want[q].size()); ++i) {
+        EXPECT_EQ(got[q][i].id, want[q][i].id) << "query " << q << " rank " << i;
+        EXPECT_EQ(got[q][i].score, want[q][i].score) << "query " << q << " rank " << i;
+      }
+    }
+    return stats;
+  }
+
+  std::optional<Collection> with;
+  std::optional<Collection> without;
+};
+
+class SketchSearchTest : public testing::TestWithParam<std::tuple<Level, Metric>> {};
+
+TEST_P(SketchSearchTest, AnswersAreThoseOfTheBase) {
+  const auto [level, metric] = GetParam();
+  std::mt19937 rng(RandomSeed());
+  TestStore store({.threads = 3});
+  Twins twins(store, {.dim = kDim, .level = level, .metric = metric});
+  const std::size_t n = 3000;
+  Vectors vectors = MixedVectors(rng, n, kDim);
+  if (level == Level::kF16) {
+    for (auto& vector : vectors) {
+      for (float& e : vector) e = std::clamp(e, -60000.0F, 60000.0F);
+    }
+  }
+  twins.Write(Numbers(0, n), vectors);
+  twins.Write(Numbers(100, 300), RandomVectors(rng, 300, kDim));  // replaced
+  std::vector<Id> dead;
+  for (std::size_t i = 0; i < n; i += 9) dead.emplace_back(i);
+  twins.Remove(dead);
+
+  Vectors queries = RandomVectors(rng, 70, kDim);
+  queries[1] = vectors[1];
+  queries[2] = vectors[5];
+  queries[3].assign(kDim, 0);  // no bounds: the whole pass is scored
+  queries[4].assign(kDim, 1e-30F);
+  for (const std::size_t k : {std::size_t{1}, std::size_t{10}, std::size_t{500}, n}) {
+    for (const std::size_t threads : {std::size_t{1}, std::size_t{3}}) {
+      for (std::size_t q = 0; q < 8; ++q) {
+        twins.ExpectSame({queries[q]}, {.k = k, .metric = metric, .threads = threads});
+      }
+      twins.ExpectSame(queries, {.k = k, .metric = metric, .threads = threads});
+      twins.ExpectSame({queries.begin() + 5, queries.end()},
+                       {.k = k, .metric = metric, .threads = threads});
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SketchSearchTest,
+    testing::Combine(testing::Values(Level::kF32, Level::kF16, Level::kF8, Level::kI8),
+                     testing::Values(Metric::kCosine, Metric::kDot, Metric::kL2)),
+    [](const auto& info) {
+      return std::string(ToString(std::get<0>(info.param))) + "_" +
+             std::string(ToString(std::get<1>(info.param)));
+    });
+
+class SketchTest : public testing::Test {
+ protected:
+  void Fill(std::size_t n) {
+    twins_.emplace(store_, CollectionSchema{.dim = kDim});
+    twins_->Write(Numbers(0, n), RandomVectors(rng_, n, kDim));
+  }
+  std::string sketch_path(int slab) const {
+    return store_.path() + "/slabs/" + std::to_string(slab) + ".i8";
+  }
+  void Reopen() {
+    twins_->with.reset();
+    twins_->without.reset();
+    store_.Reopen();
+    twins_->with = store_.Get("with");
+    twins_->without = store_.Get("without");
+  }
+  // Searches; returns what it did.
+  SearchStats ExpectSameAnswers() {
+    return twins_->ExpectSame(RandomVectors(rng_, 1, kDim), {.k = 10});
+  }
+
+  std::mt19937 rng_{7};
+  std::vector<std::string> log_;
+  TestStore store_{
+      OpenOptions{.log = [this](LogLevel, std::string_view line) { log_.emplace_back(line); }}};
+  std::optional<Twins> twins_;
+};
+
+TEST_F(SketchTest, FewRowsAreScoredAndFullTilesAreNotRead) {
+  Fill(6400);
+  const SearchStats stats = ExpectSameAnswers();
+  EXPECT_EQ(stats.sketched, 6400u);
+  EXPECT_EQ(stats.scored, 0u);
+  EXPECT_LT(stats.refined, 200u);
+  EXPECT_LT(stats.bytes, 6400 * kDim * sizeof(float) / 2);
+}
+
+TEST_F(SketchTest, RowsBehindTheLastFullTileAreScored) {
+  Fill(6400 + 63);
+  EXPECT_EQ(ExpectSameAnswers().scored, 63u);
+}
+
+TEST_F(SketchTest, ThresholdsAndChosenIdsAreHonoured) {
+  Fill(3000);
+  const Vectors query = RandomVectors(rng_, 1, kDim);
+  const std::vector<Id> ids = Numbers(500, 1000);
+  const SearchOptions l2{.k = 20, .metric = Metric::kL2};
+  twins_->ExpectSame(query, {.k = 2000, .min_score = 0.1});
+  twins_->ExpectSame(query, {.k = 20, .min_score = 2});
+  twins_->ExpectSame(query, {.k = 20, .metric = Metric::kL2, .max_distance = 10.5});
+  twins_->ExpectSame(query, {.k = 20, .metric = Metric::kL2, .max_distance = -1});
+  twins_->ExpectSame(query, {.k = 20, .ids = ids});
+  twins_->ExpectSame(query, l2);
+}
+
+TEST_F(SketchTest, WithoutWorthTheyAreNotMade) {
+  store_.Create("small", {.dim = 63});
+  store_.Create("bytes", {.dim = 256, .level = Level::kI8});
+  store_.Create("large", {.dim = 64});
+  for (const char* name : {"small", "bytes", "large"}) {
+    Collection collection = store_.Get(name);
+    ASSERT_OK(Upsert(collection, Numbers(0, 64), RandomVectors(rng_, 64, collection.schema().dim)));
+    EXPECT_EQ(Value(collection.Info()).slabs[0].sketched, std::string(name) == "large") << name;
+  }
+}
+
+TEST_F(SketchTest, ManySmallCommitsFillTiles) {
+  Fill(1);
+  for (std::size_t i = 1; i < 200; ++i) twins_->Write({Id(i)}, RandomVectors(rng_, 1, kDim));
+  EXPECT_EQ(ExpectSameAnswers().sketched, 192u);
+}
+
+TEST_F(SketchTest, SurviveReopening) {
+  Fill(10000);
+  Reopen();
+  EXPECT_TRUE(log_.empty()) << log_[0];
+  EXPECT_GT(ExpectSameAnswers().sketched, 9900u);
+}
+
+TEST_F(SketchTest, DamagedTilesOfTheActiveSlabAreMadeAgain) {
+  Fill(500);
+  {
+    std::fstream file(sketch_path(1), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-4096 * 3, std::ios::end);
+    for (int i = 0; i < 5000; ++i) file.put('x');
+    file.seekp(2 * 4096 + 100);
+    for (int i = 0; i < 5000; ++i) file.put('x');
+  }
+  Reopen();
+  ASSERT_EQ(log_.size(), 1u);
+  EXPECT_NE(log_[0].find("slab 1 sketch"), std::string::npos) << log_[0];
+  EXPECT_EQ(ExpectSameAnswers().sketched, 448u);
+  Reopen();
+  EXPECT_EQ(log_.size(), 1u);  // it was mended for good
+}
+
+TEST_F(SketchTest, MissingAndShortSketchesAreMadeAgain) {
+  Fill(100);
+  twins_->Write(Numbers(100, 9900), RandomVectors(rng_, 9900, kDim));
+  ASSERT_GT(Value(twins_->with->Info()).slabs.size(), 1u);
+  fs::remove(sketch_path(1));
+  const std::uint64_t last = Value(twins_->with->Info()).slabs.back().number;
+  fs::resize_file(sketch_path(static_cast<int>(last)), 5000);
+  Reopen();
+  EXPECT_EQ(log_.size(), 2u);
+  EXPECT_GT(ExpectSameAnswers().sketched, 9800u);
+}
+
+TEST_F(SketchTest, AReadOnlyOpenDoesWithoutADamagedSketch) {
+  Fill(500);
+  fs::resize_file(sketch_path(1), 5000);
+  twins_->with.reset();
+  twins_->without.reset();
+  store_.Close();
+  const auto reader = Value(Store::Open(store_.path(), {.read_only = true}));
+  twins_->with = Value(reader->GetCollection("with"));
+  twins_->without = Value(reader->GetCollection("without"));
+  EXPECT_EQ(ExpectSameAnswers().sketched, 0u);
+  EXPECT_EQ(fs::file_size(sketch_path(1)), 5000u);
+  twins_.reset();
+}
+
+TEST_F(SketchTest, GoWithTheirCollection) {
+  Fill(500);
+  ASSERT_TRUE(fs::exists(sketch_path(1)));
+  ASSERT_OK(store_->DropCollection("with"));
+  EXPECT_FALSE(fs::exists(sketch_path(1)));
+}
+
+TEST_F(SketchTest, ASnapshotReadsItsRowsWhileTilesGrow) {
+  Fill(1000);
+  const auto snapshot = Value(store_->GetSnapshot());
+  const Vectors query = RandomVectors(rng_, 1, kDim);
+  const SearchOptions options{.k = 5, .snapshot = snapshot};
+  const auto before = Value(twins_->with->Search(query[0], options));
+  twins_->Write(Numbers(500, 3000), Vectors(3000, query[0]));
+  const auto after = Value(twins_->with->Search(query[0], options));
+  ASSERT_EQ(before[0].size(), after[0].size());
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(before[0][i].id, after[0][i].id);
+    EXPECT_EQ(before[0][i].score, after[0][i].score);
+  }
+}
+
+}  // namespace
+}  // namespace quarry
