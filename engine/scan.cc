@@ -17,6 +17,9 @@ constexpr std::size_t kChunkBytes = 1024 * 1024;  // of a plane in one piece of 
 constexpr std::size_t kSurvivorShare = 8;
 constexpr std::size_t kMinSurvivors = 16384;
 constexpr std::size_t kRefineStep = 32;  // rows scored between looks at the threshold
+constexpr std::size_t kPrefetchRows = 2;
+constexpr std::size_t kPrefetchBytes = 4096;  // the hardware sees the stream behind them
+constexpr std::size_t kCacheLine = 64;
 
 // A run of words of one slab: what one worker takes at a time.
 struct Chunk {
@@ -79,7 +82,7 @@ class Scanning {
         by_base_[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
       }
     });
-    for (const BaseScanner& scanner : by_base_) counters.scored += scanner.scored();
+    counters.scored += Scored();
     if (sketches) Refine(*sketches, counters);
     for (const BaseScanner& scanner : by_base_) counters.bytes += scanner.bytes();
     for (const SketchScanner& scanner : by_sketch_) {
@@ -129,24 +132,29 @@ class Scanning {
   // best. Queries with too many survivors are scored in full.
   void Refine(const SketchQueries& sketches, ScanCounters& counters) {
     std::vector<std::vector<Survivors::Row>> survivors(queries_.count);
-    std::vector<bool> overflowed(queries_.count);
+    std::vector<std::size_t> overflowed;
     for (std::size_t q = 0; q < queries_.count; ++q) {
       Survivors& all = by_sketch_[0].survivors()[q];
       for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
       survivors[q] = all.Take();
-      overflowed[q] = all.overflowed();
-      (void)Best(q);  // into the first scanner, which refines below
+      if (all.overflowed()) overflowed.push_back(q);
     }
-    BaseScanner& scanner = by_base_[0];
-    const std::uint64_t scored = scanner.scored();
-    for (std::size_t q = 0; q < queries_.count; ++q) {
-      if (overflowed[q]) {
-        ScoreTiles(q, counters);
-      } else {
-        RefineQuery(scanner, q, survivors[q], sketches.queries[q].squared_norm);
-      }
-    }
-    counters.refined += scanner.scored() - scored;
+    const std::uint64_t scored = Scored();
+    const std::size_t workers =
+        std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
+    threads_.ParallelFor(queries_.count, workers, [&](std::size_t worker, std::size_t q) {
+      BaseScanner& scanner = by_base_[worker];
+      std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
+      RefineQuery(scanner, q, survivors[q], sketches.queries[q].squared_norm);
+    });
+    counters.refined += Scored() - scored;
+    for (const std::size_t q : overflowed) ScoreTiles(q, counters);
+  }
+
+  std::uint64_t Scored() const {
+    std::uint64_t scored = 0;
+    for (const BaseScanner& scanner : by_base_) scored += scanner.scored();
+    return scored;
   }
 
   void RefineQuery(BaseScanner& scanner, std::size_t query,
@@ -156,8 +164,17 @@ class Scanning {
         const double threshold = scanner.best()[query].threshold();
         if (survivors[i].upper < KeyUnder(threshold, options_.metric, squared_norm)) break;
       }
+      // The rows lie anywhere: fetch one while another is scored.
+      if (i + kPrefetchRows < survivors.size()) Prefetch(survivors[i + kPrefetchRows]);
       scanner.ScoreRow(query, survivors[i].slab, survivors[i].position);
     }
+  }
+
+  void Prefetch(const Survivors::Row& row) const {
+    const storage::Slab& slab = *view_.slabs[row.slab].slab;
+    const std::byte* const codes = slab.codes(row.position);
+    const std::size_t bytes = std::min(slab.row_bytes(), kPrefetchBytes);
+    for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(codes + i);
   }
 
   // One query against all rows that lie in tiles, from the base plane.

@@ -210,7 +210,7 @@ TEST(KeyUnderTest, IsNotAboveTheKeyOfTheRank) {
 INSTANTIATE_TEST_SUITE_P(Kernels, BoundsTest,
                          testing::ValuesIn(kernels::AvailableTiles().begin(),
                                            kernels::AvailableTiles().end()),
-                         [](const auto& info) { return std::string(info.param->name); });
+                         [](const auto& test) { return std::string(test.param->name); });
 
 }  // namespace
 }  // namespace quarry::engine

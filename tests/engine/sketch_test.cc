@@ -141,9 +141,9 @@ INSTANTIATE_TEST_SUITE_P(
     All, SketchSearchTest,
     testing::Combine(testing::Values(Level::kF32, Level::kF16, Level::kF8, Level::kI8),
                      testing::Values(Metric::kCosine, Metric::kDot, Metric::kL2)),
-    [](const auto& info) {
-      return std::string(ToString(std::get<0>(info.param))) + "_" +
-             std::string(ToString(std::get<1>(info.param)));
+    [](const auto& test) {
+      return std::string(ToString(std::get<0>(test.param))) + "_" +
+             std::string(ToString(std::get<1>(test.param)));
     });
 
 class SketchTest : public testing::Test {
