@@ -1,12 +1,15 @@
 #include "engine/scan.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <optional>
 #include <utility>
 
 #include "engine/base_scanner.h"
 #include "engine/bounds.h"
 #include "engine/sketch_scanner.h"
+#include "format/status_macros.h"
 
 namespace quarry::engine {
 namespace {
@@ -68,22 +71,24 @@ class Scanning {
         options_(options),
         norms_(NormsOf(queries, view.schema->dim, kernels)) {}
 
-  std::vector<std::vector<Candidate>> Run(ScanCounters& counters) {
+  Result<std::vector<std::vector<Candidate>>> Run(ScanCounters& counters) {
     std::optional<SketchQueries> sketches;
     if (WorthSketches()) sketches = PrepareQueries(queries_, view_.schema->dim, options_.metric);
     const std::vector<Chunk> chunks = ChunksOf(view_, sketches.has_value());
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
     MakeScanners(workers, sketches);
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-      const Chunk& chunk = chunks[item];
-      if (chunk.tiles) {
-        by_sketch_[worker].ScanTiles(chunk.slab, chunk.first, chunk.last);
+      if (!MayGoOn()) return;
+      if (chunks[item].tiles) {
+        ScanTiles(worker, chunks[item]);
       } else {
-        by_base_[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
+        by_base_[worker].ScanWords(chunks[item].slab, chunks[item].first, chunks[item].last);
       }
     });
+    QUARRY_TRY(WhyStopped());
     counters.scored += Scored();
     if (sketches) Refine(*sketches, counters);
+    QUARRY_TRY(WhyStopped());
     for (const BaseScanner& scanner : by_base_) counters.bytes += scanner.bytes();
     for (const SketchScanner& scanner : by_sketch_) {
       counters.sketched += scanner.compared();
@@ -95,6 +100,45 @@ class Scanning {
   }
 
  private:
+  // Asked before each piece of work. Once false, always false.
+  bool MayGoOn() {
+    if (stopped_.load(std::memory_order_relaxed) != StatusCode::kOk) return false;
+    if (options_.stop.stop_requested()) {
+      stopped_ = StatusCode::kCancelled;
+    } else if (options_.deadline && std::chrono::steady_clock::now() >= *options_.deadline) {
+      stopped_ = StatusCode::kDeadlineExceeded;
+    }
+    return stopped_.load(std::memory_order_relaxed) == StatusCode::kOk;
+  }
+
+  Status WhyStopped() const {
+    if (stopped_ == StatusCode::kCancelled) return Status::Cancelled("the search was cancelled");
+    if (stopped_ == StatusCode::kDeadlineExceeded) {
+      return Status::DeadlineExceeded("the search did not end before its deadline");
+    }
+    return Status::Ok();
+  }
+
+  // Tiles of which few rows are wanted are not read: those rows are scored.
+  void ScanTiles(std::size_t worker, const Chunk& chunk) {
+    const storage::Slab& slab = *view_.slabs[chunk.slab].slab;
+    const auto is_sparse = [&](std::size_t word) {
+      const auto wanted = static_cast<std::size_t>(std::popcount(rows_.Word(chunk.slab, word)));
+      return wanted * slab.row_bytes() < slab.sketch()->tile_bytes();
+    };
+    for (std::size_t first = chunk.first; first < chunk.last;) {
+      const bool sparse = is_sparse(first);
+      std::size_t last = first + 1;
+      while (last < chunk.last && is_sparse(last) == sparse) ++last;
+      if (sparse) {
+        by_base_[worker].ScanWords(chunk.slab, first, last);
+      } else {
+        by_sketch_[worker].ScanTiles(chunk.slab, first, last);
+      }
+      first = last;
+    }
+  }
+
   bool WorthSketches() const {
     return std::any_of(view_.slabs.begin(), view_.slabs.end(),
                        [](const SlabView& slab) { return slab.slab->sketch() != nullptr; }) &&
@@ -143,6 +187,7 @@ class Scanning {
     const std::size_t workers =
         std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
     threads_.ParallelFor(queries_.count, workers, [&](std::size_t worker, std::size_t q) {
+      if (!MayGoOn()) return;
       BaseScanner& scanner = by_base_[worker];
       std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
       RefineQuery(scanner, q, survivors[q], sketches.queries[q].squared_norm);
@@ -191,6 +236,7 @@ class Scanning {
                             options_);
     }
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
+      if (!MayGoOn()) return;
       const Chunk& chunk = chunks[item];
       scanners[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
     });
@@ -211,14 +257,16 @@ class Scanning {
   std::vector<BaseScanner> by_base_;      // by worker
   std::vector<SketchScanner> by_sketch_;  // by worker; empty: sketches are not used
   std::optional<SharedThresholds> thresholds_;
+  std::atomic<StatusCode> stopped_ = StatusCode::kOk;  // why work ends early
 };
 
 }  // namespace
 
-std::vector<std::vector<Candidate>> Scan(const CollectionView& view, const RowSet& rows,
-                                         const ScanQueries& queries, const kernels::Table& kernels,
-                                         ThreadPool& threads, const ScanOptions& options,
-                                         ScanCounters& counters) {
+Result<std::vector<std::vector<Candidate>>> Scan(const CollectionView& view, const RowSet& rows,
+                                                 const ScanQueries& queries,
+                                                 const kernels::Table& kernels, ThreadPool& threads,
+                                                 const ScanOptions& options,
+                                                 ScanCounters& counters) {
   return Scanning(view, rows, queries, kernels, threads, options).Run(counters);
 }
 

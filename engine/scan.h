@@ -7,8 +7,11 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "engine/kernels/kernels.h"
@@ -25,6 +28,8 @@ struct ScanOptions {
   std::size_t k = 10;
   double floor = 0;         // ranks under it are left out; -infinity: none
   std::size_t threads = 0;  // at most; 0: as many as the pool has
+  std::stop_token stop = {};
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
 };
 
 // What a scan did, summed over its queries.
@@ -42,9 +47,11 @@ struct ScanQueries {
 };
 
 // The candidates of each query: the k best and all ties for the last place.
-std::vector<std::vector<Candidate>> Scan(const CollectionView& view, const RowSet& rows,
-                                         const ScanQueries& queries, const kernels::Table& kernels,
-                                         ThreadPool& threads, const ScanOptions& options,
-                                         ScanCounters& counters);
+// Errors: kCancelled, kDeadlineExceeded.
+Result<std::vector<std::vector<Candidate>>> Scan(const CollectionView& view, const RowSet& rows,
+                                                 const ScanQueries& queries,
+                                                 const kernels::Table& kernels, ThreadPool& threads,
+                                                 const ScanOptions& options,
+                                                 ScanCounters& counters);
 
 }  // namespace quarry::engine

@@ -160,15 +160,20 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     QUARRY_ASSIGN(chosen, ChosenRows(reader, *options.ids));
   }
   const RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
-  const ScanOptions scan{
-      .metric = metric, .k = options.k, .floor = FloorOf(options), .threads = options.threads};
+  const ScanOptions scan{.metric = metric,
+                         .k = options.k,
+                         .floor = FloorOf(options),
+                         .threads = options.threads,
+                         .stop = options.stop,
+                         .deadline = options.deadline};
   ScanCounters counters;
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.rows);
   for (std::size_t first = 0; first < queries.rows; first += kQueriesPerPass) {
     const std::size_t n = std::min(kQueriesPerPass, queries.rows - first);
     QUARRY_ASSIGN(const auto wide, Widen(queries, first, n, *view.schema, metric));
-    auto candidates = Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters);
+    QUARRY_ASSIGN(auto candidates,
+                  Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters));
     std::vector<std::vector<Ranked>> answers;
     for (auto& of_query : candidates) {
       QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));

@@ -28,6 +28,10 @@ std::string_view ToString(StatusCode code) {
       return "DataLoss";
     case StatusCode::kReadOnly:
       return "ReadOnly";
+    case StatusCode::kCancelled:
+      return "Cancelled";
+    case StatusCode::kDeadlineExceeded:
+      return "DeadlineExceeded";
   }
   return "Unknown";
 }

@@ -42,6 +42,8 @@ int ExitCodeOf(StatusCode code) {
     case StatusCode::kAlreadyExists:
     case StatusCode::kFailedPrecondition:
     case StatusCode::kNotSupported:
+    case StatusCode::kCancelled:
+    case StatusCode::kDeadlineExceeded:
       return kExitFailed;
   }
   return kExitFailed;

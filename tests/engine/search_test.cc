@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <stop_token>
 #include <string>
 #include <tuple>
 
@@ -334,6 +336,38 @@ TEST(ThreadedSearchTest, AnyNumberOfThreadsGivesTheSameAnswer) {
     for (std::size_t q = 0; q < want.size(); ++q) ExpectSameHits(got[q], want[q]);
   }
 }
+
+class StoppedSearchTest : public testing::TestWithParam<SketchPolicy> {
+ protected:
+  void SetUp() override {
+    lake_ = store_.Create("lake", {.dim = 64, .sketch = GetParam()});
+    std::mt19937 rng(1);
+    vectors_ = RandomVectors(rng, 500, 64);
+    ASSERT_OK(Upsert(*lake_, Numbers(0, 500), vectors_));
+  }
+
+  TestStore store_;
+  std::optional<Collection> lake_;
+  Vectors vectors_;
+};
+
+TEST_P(StoppedSearchTest, RequestedStopIsCancelled) {
+  std::stop_source source;
+  const SearchOptions options{.stop = source.get_token()};
+  EXPECT_OK(lake_->Search(vectors_[0], options));
+  source.request_stop();
+  EXPECT_THAT(lake_->Search(vectors_[0], options), Fails(StatusCode::kCancelled));
+}
+
+TEST_P(StoppedSearchTest, PassedDeadlineIsExceeded) {
+  const auto now = std::chrono::steady_clock::now();
+  EXPECT_THAT(lake_->Search(vectors_[0], {.deadline = now}), Fails(StatusCode::kDeadlineExceeded));
+  EXPECT_OK(lake_->Search(vectors_[0], {.deadline = now + std::chrono::hours(1)}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sketches, StoppedSearchTest,
+                         testing::Values(SketchPolicy::kNone, SketchPolicy::kI8),
+                         [](const auto& test) { return std::string(ToString(test.param)); });
 
 }  // namespace
 }  // namespace quarry

@@ -201,6 +201,16 @@ TEST_F(SketchTest, ThresholdsAndChosenIdsAreHonoured) {
   twins_->ExpectSame(query, l2);
 }
 
+TEST_F(SketchTest, TilesOfWhichFewRowsAreWantedAreNotRead) {
+  Fill(6400);
+  std::vector<Id> ids;
+  for (std::uint64_t i = 0; i < 6400; i += 100) ids.emplace_back(i);
+  const SearchStats stats = twins_->ExpectSame(RandomVectors(rng_, 1, kDim), {.k = 10, .ids = ids});
+  EXPECT_EQ(stats.sketched, 0u);
+  EXPECT_EQ(stats.scored, ids.size());
+  EXPECT_EQ(stats.bytes, ids.size() * kDim * sizeof(float));
+}
+
 TEST_F(SketchTest, WithoutWorthTheyAreNotMade) {
   store_.Create("small", {.dim = 63});
   store_.Create("bytes", {.dim = 256, .level = Level::kI8});

@@ -114,7 +114,8 @@ class Collection {
   //   queries   [n, dim], finite; not zero under cosine unless the collection
   //             allows zero vectors
   // Returns [n] lists, each at most k long.
-  // Errors: kInvalidArgument.
+  // Errors: kInvalidArgument; kCancelled and kDeadlineExceeded, if options ask
+  // for them.
   Result<std::vector<std::vector<Hit>>> Search(const VectorView& queries,
                                                const SearchOptions& options = {}) const;
 

@@ -2,10 +2,12 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -111,6 +113,11 @@ struct SearchOptions {
   // At most this many threads work on the call, the caller's among them;
   // limited by OpenOptions::threads. 0: as many as the store has.
   std::size_t threads = 0;
+  // The search ends with kCancelled soon after a stop is requested, and with
+  // kDeadlineExceeded soon after the deadline: within the time that one thread
+  // takes for about 1 MiB of vectors.
+  std::stop_token stop = {};
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
   SearchStats* stats = nullptr;  // filled when the search succeeds; null: not wanted
 };
 

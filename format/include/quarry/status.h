@@ -29,6 +29,8 @@ enum class StatusCode : std::uint8_t {
   kNotSupported = 9,        // a newer format, or a feature this build lacks
   kDataLoss = 10,           // commits that were acknowledged are missing
   kReadOnly = 11,           // a sync failed earlier: no writes until the store is reopened
+  kCancelled = 12,          // the caller asked to stop
+  kDeadlineExceeded = 13,   // it would have taken longer than the caller allows
 };
 
 // "InvalidArgument", "NotFound", ... without the k.
@@ -62,6 +64,10 @@ class [[nodiscard]] Status {
   static Status NotSupported(std::string m) { return {StatusCode::kNotSupported, std::move(m)}; }
   static Status DataLoss(std::string m) { return {StatusCode::kDataLoss, std::move(m)}; }
   static Status ReadOnly(std::string m) { return {StatusCode::kReadOnly, std::move(m)}; }
+  static Status Cancelled(std::string m) { return {StatusCode::kCancelled, std::move(m)}; }
+  static Status DeadlineExceeded(std::string m) {
+    return {StatusCode::kDeadlineExceeded, std::move(m)};
+  }
 
   bool ok() const { return code_ == StatusCode::kOk; }
   StatusCode code() const { return code_; }
