@@ -15,8 +15,6 @@
 namespace quarry::tools {
 namespace {
 
-constexpr std::size_t kMaxThreads = 1024;
-
 bool IsOption(const std::string& argument) { return argument.size() > 1 && argument[0] == '-'; }
 
 // Help and version are results as any other: stdout may be full.

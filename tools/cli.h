@@ -14,6 +14,9 @@
 
 namespace quarry::tools {
 
+// What --threads takes.
+inline constexpr std::size_t kMaxThreads = 1024;
+
 // One command with its options. CLI11 is left to split the arguments; what is
 // missing or too much is found afterwards, for messages that name it.
 struct CliCommand {
@@ -51,6 +54,7 @@ class CommandLine {
   void AddList();
   void AddInfo();
   void AddDrop();
+  void AddBench();
 
   CliCommand* Find(const std::string& name) const;
   std::string Help() const;  // of the command, if one was parsed

@@ -14,6 +14,7 @@ namespace quarry::tools {
 namespace {
 
 constexpr std::size_t kMaxBatch = 100'000'000;
+constexpr std::size_t kMaxBenchBatch = 65'536;
 
 // An option whose text `parse` makes a value of; a failure is wrong usage.
 template <class T, class Parse>
@@ -125,6 +126,7 @@ void CommandLine::AddCommands() {
   AddInfo();
   AddExport();
   AddDrop();
+  AddBench();
 }
 
 void CommandLine::AddCreate() {
@@ -303,6 +305,28 @@ void CommandLine::AddDrop() {
   auto options = std::make_shared<CollectionOptions>();
   AddCollection(&command, &options->collection);
   command.run = [this, options] { return RunDrop(global_, *options); };
+}
+
+void CommandLine::AddBench() {
+  CliCommand& command =
+      Add("bench", "Measure searches: latency, throughput, share of the memory bandwidth",
+          "  quarry bench my.store docs --queries queries.npy\n"
+          "  quarry bench my.store docs --batch 1,256 --threads 1,4 --json\n");
+  auto options = std::make_shared<BenchOptions>();
+  AddCollection(&command, &options->collection);
+  AddText(command.app, "--queries", &options->queries_file, "FILE",
+          "Queries, as for search; default: vectors of the collection");
+  AddNumber(command.app, "-k", &options->k, kMaxK, "Hits for each query; default 10");
+  const auto add_counts = [&](const char* name, std::vector<std::size_t>* out, std::size_t max,
+                              const char* description) {
+    const auto parse = [max](const std::string& text) { return ParseCounts(text, 1, max); };
+    AddParsed(command.app, name, out, parse, "N,N...", description);
+  };
+  add_counts("--batch", &options->batches, kMaxBenchBatch,
+             "Queries of one call, each in turn; default 1,32,256");
+  add_counts("--threads", &options->threads, kMaxThreads,
+             "Threads for searching, each in turn; default: one, and one for each core");
+  command.run = [this, options] { return RunBench(global_, *options); };
 }
 
 }  // namespace quarry::tools

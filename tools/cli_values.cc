@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <string_view>
@@ -17,6 +18,18 @@ Result<std::size_t> ParseCount(const std::string& text, std::size_t min, std::si
   if (error == std::errc() && stop == end && number >= min && number <= max) return number;
   return Status::InvalidArgument(
       fmt::format("expected a whole number from {} to {}, got '{}'", min, max, text));
+}
+
+Result<std::vector<std::size_t>> ParseCounts(const std::string& text, std::size_t min,
+                                             std::size_t max) {
+  std::vector<std::size_t> numbers;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    QUARRY_ASSIGN(const std::size_t number, ParseCount(text.substr(begin, end - begin), min, max));
+    numbers.push_back(number);
+    begin = end + 1;
+  }
+  return numbers;
 }
 
 Result<double> ParseReal(const std::string& text) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "quarry/records.h"
 #include "quarry/status.h"
@@ -15,6 +16,10 @@ namespace quarry::tools {
 
 // A whole number in decimal of min..max.
 Result<std::size_t> ParseCount(const std::string& text, std::size_t min, std::size_t max);
+
+// Such numbers with commas between them, at least one.
+Result<std::vector<std::size_t>> ParseCounts(const std::string& text, std::size_t min,
+                                             std::size_t max);
 
 // A finite number such as 0.25 or -1e-3.
 Result<double> ParseReal(const std::string& text);

@@ -95,6 +95,14 @@ struct ApplyOptions {
   std::size_t batch = 10000;
 };
 
+struct BenchOptions {
+  std::string collection;
+  std::string queries_file;  // "": vectors of the collection
+  std::size_t k = 10;
+  std::vector<std::size_t> batches = {1, 32, 256};  // queries of one call
+  std::vector<std::size_t> threads;                 // empty: one, and one for each core
+};
+
 struct CollectionOptions {
   std::string collection;  // may be empty where the command allows it
 };
@@ -112,6 +120,7 @@ Result<int> RunApply(const GlobalOptions& global, const ApplyOptions& options);
 Result<int> RunCount(const GlobalOptions& global, const CollectionOptions& options);
 Result<int> RunList(const GlobalOptions& global);
 Result<int> RunInfo(const GlobalOptions& global, const CollectionOptions& options);
+Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options);
 Result<int> RunDrop(const GlobalOptions& global, const CollectionOptions& options);
 
 // The exit code that a failure ends with.

@@ -11,7 +11,7 @@ namespace {
 
 const std::vector<std::string> kCommands = {"create", "import", "search", "get",
                                             "delete", "apply",  "count",  "list",
-                                            "info",   "export", "drop"};
+                                            "info",   "export", "drop",   "bench"};
 
 struct Misuse {
   std::vector<std::string> arguments;
@@ -42,7 +42,6 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"repair", "S", "N"}, "unknown command 'repair'"},
         Misuse{{"compact", "S"}, "unknown command 'compact'"},
         Misuse{{"checkpoint", "S", "D"}, "unknown command 'checkpoint'"},
-        Misuse{{"bench", "S", "C"}, "unknown command 'bench'"},
         Misuse{{"--nonsense", "list", "S"}, "unknown option --nonsense for list"},
         Misuse{{"list"}, "list needs STORE"}, Misuse{{"list", ""}, "STORE is empty"},
         Misuse{{"list", "S", "S"}, "unexpected argument 'S' for list"},
@@ -85,6 +84,14 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"get", "S", "C"}, "get needs ID... or --ids FILE"},
         Misuse{{"delete", "S", "C"}, "delete needs ID... or --ids FILE"},
         Misuse{{"apply", "S", "C"}, "apply needs OPS.jsonl"},
+        Misuse{{"bench", "S"}, "bench needs COLL"},
+        Misuse{{"bench", "S", "C", "--batch", "0"}, "--batch: expected a whole number from 1"},
+        Misuse{{"bench", "S", "C", "--batch", "1,,2"}, "got ''"},
+        Misuse{{"bench", "S", "C", "--batch", "1,2,"}, "got ''"},
+        Misuse{{"bench", "S", "C", "--batch", "65537"}, "to 65536, got '65537'"},
+        Misuse{{"bench", "S", "C", "--batch", "1;2"}, "got '1;2'"},
+        Misuse{{"bench", "S", "C", "--threads", "1,1025"}, "to 1024, got '1025'"},
+        Misuse{{"bench", "S", "C", "-k", "0"}, "-k: expected a whole number from 1"},
         Misuse{{"drop", "S", "C"}, "give --yes"}));
 
 TEST_F(CliTest, WrongUsageOfCreateMakesNoStore) {
