@@ -299,14 +299,16 @@ def report(results, rows, dim):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("quarry", type=pathlib.Path)
-    parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--data", default="real,noise")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/peers"))
-    parser.add_argument("--only", default="")  # the empty text is in every name
+    parser.add_argument("quarry", type=pathlib.Path, help="the quarry command of a release build")
+    parser.add_argument("output", type=pathlib.Path, help="directory for the table and the plot")
+    parser.add_argument("--rows", type=int, default=200_000, help="default 200000")
+    parser.add_argument("--dim", type=int, default=384, help="default 384")
+    parser.add_argument("--data", default="real,noise", help="real, noise or both (default)")
+    parser.add_argument("--rounds", type=int, default=7, help="default 7")
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/peers"),
+                        help="directory for the virtual environment and the data; default build/peers")
+    # The empty text is in every name.
+    parser.add_argument("--only", default="", help="run only systems with one of these, separated by commas, in their names")
     parser.add_argument("--step", help=argparse.SUPPRESS)  # runs inside the virtual environment
     return parser.parse_args()
 
