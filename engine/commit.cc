@@ -308,8 +308,11 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   header.capacity_rows = static_cast<std::uint32_t>(
       std::min<std::uint64_t>((rows + 63) / 64 * 64, format::kMaxSlabRows));
 
-  const std::uint64_t file_bytes =
-      format::PlaneLayout::For(header.level, header.dim, header.capacity_rows).file_bytes;
+  const bool has_sketch = HasSketch(*view.schema);
+  std::uint64_t file_bytes = header.layout().file_bytes;
+  if (has_sketch) {
+    file_bytes += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;
+  }
   QUARRY_ASSIGN(const std::uint64_t free, context_.directory->FreeBytes());
   if (free < file_bytes || free - file_bytes < context_.reserve_bytes) {
     return Status::NoSpace(
@@ -319,7 +322,7 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   Result<std::shared_ptr<storage::Slab>> slab = Status::IoError("");
   do {  // a file of a write that failed may still have the name
     header.slab = store_state_.next_slab++;
-    slab = storage::Slab::Create(context_.directory, header, HasSketch(*view.schema));
+    slab = storage::Slab::Create(context_.directory, header, has_sketch);
   } while (slab.status().code() == StatusCode::kAlreadyExists);
   if (!slab.ok()) return slab.status();
 

@@ -1,8 +1,9 @@
-// A slab: rows of one collection in a base plane, appended to and never changed.
+// A slab: rows of one collection in a base plane, appended to and never changed,
+// and, where it is wanted, their sketch.
 //
-// The file is preallocated and mapped once, for reading; appends go through
-// pwrite. Rows become real when the catalog commits their count: a slab does not
-// know how many of its rows are committed, its callers do.
+// Files are preallocated and mapped once, for reading; appends go through pwrite. Rows become real
+// when the catalog commits their count: a slab does not know how many of its rows are committed,
+// its callers do.
 
 #pragma once
 

@@ -114,6 +114,32 @@ TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {
   EXPECT_OK(Put(lake, 1));
 }
 
+TEST_F(FailureTest, ANewSlabAndItsSketchLeaveTheReserve) {
+  Collection lake = Create("lake");
+  const std::uint64_t reserve = OpenOptions().reserve_bytes;
+  const auto put_with = [&](std::uint64_t bytes_above_reserve) {
+    vfs_.SetFreeBytes(reserve + bytes_above_reserve);
+    return Put(lake, 1, 64);
+  };
+  std::uint64_t above = 0;
+  while (true) {
+    const auto result = put_with(above);
+    if (result.ok()) break;
+    ASSERT_THAT(result, Fails(StatusCode::kNoSpace));
+    ASSERT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
+    ASSERT_LT(above, 10u << 20);
+    above += 4096;
+  }
+  std::uint64_t taken = 0;
+  std::size_t files = 0;
+  for (const auto& file : std::filesystem::directory_iterator(path() + "/slabs")) {
+    taken += file.file_size();
+    ++files;
+  }
+  EXPECT_EQ(files, 2u);
+  EXPECT_GE(above, taken);
+}
+
 // The half that was written lies behind the committed rows, where the next write
 // goes.
 TEST_F(FailureTest, WriteCutShortIsWrittenOver) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -56,7 +57,10 @@ class FailingVfs final : public storage::Vfs {
     return base_.List(path);
   }
   Result<bool> Exists(const std::string& path) override { return base_.Exists(path); }
+  // From now on the file system says that it has this much space.
+  void SetFreeBytes(std::uint64_t bytes) { free_bytes_ = bytes; }
   Result<std::uint64_t> FreeBytes(const std::string& path) override {
+    if (free_bytes_) return *free_bytes_;
     return base_.FreeBytes(path);
   }
 
@@ -96,7 +100,8 @@ class FailingVfs final : public storage::Vfs {
   }
 
   storage::Vfs& base_ = storage::Vfs::Posix();
-  int left_ = -1;  // negative: nothing fails
+  std::optional<std::uint64_t> free_bytes_;  // unset: what there is
+  int left_ = -1;                            // negative: nothing fails
   bool failed_ = false;
   Status status_;
 };
