@@ -54,4 +54,12 @@ Result<const Table*> Active() {
   return active;
 }
 
+const EstimateTable& EstimatesFor([[maybe_unused]] const Table& table) {
+#if defined(__x86_64__)
+  if (&table == &kAvx2) return kEstimatesAvx2;
+  if (&table == &kAvx512) return kEstimatesAvx512;
+#endif
+  return kEstimatesBaseline;
+}
+
 }  // namespace quarry::kernels

@@ -9,49 +9,22 @@
 //   select   rows that survive: none, 1 or 8 of 64
 
 #include <benchmark/benchmark.h>
-#include <time.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include "engine/kernels/tiles.h"
+#include "tests/bench/machine.h"
 
 namespace quarry::kernels {
 namespace {
 
+using namespace bench;  // NOLINT(google-build-using-namespace)
+
 constexpr std::size_t kGroups = 96;  // 384 dimensions
 constexpr std::size_t kTileBytes = kGroups * kTileRows * 4;
 constexpr std::size_t kTiles = 17'000;  // 418 MB, more than any cache
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-
-struct Free {
-  void operator()(void* p) const { std::free(p); }
-};
-using Bytes = std::unique_ptr<std::uint8_t[], Free>;
-
-// As the page cache does it, in huge pages where there are any.
-Bytes RandomBytes(std::size_t n) {
-  const std::size_t size = (n + kHugePage - 1) / kHugePage * kHugePage;
-  Bytes bytes(static_cast<std::uint8_t*>(std::aligned_alloc(kHugePage, size)));
-#if defined(__linux__)
-  madvise(bytes.get(), size, MADV_HUGEPAGE);
-#endif
-  std::mt19937_64 rng(1);
-  for (std::size_t i = 0; i < size; i += 8) {
-    const std::uint64_t value = rng();
-    std::memcpy(bytes.get() + i, &value, 8);
-  }
-  return bytes;
-}
 
 std::vector<std::int8_t> RandomQueries(std::size_t n_queries) {
   std::mt19937 rng(2);
@@ -59,54 +32,6 @@ std::vector<std::int8_t> RandomQueries(std::size_t n_queries) {
   for (std::int8_t& code : queries)
     code = static_cast<std::int8_t>(static_cast<int>(rng() % 255) - 127);
   return queries;
-}
-
-double ThreadSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-// Seconds that this thread takes for a call.
-template <class F>
-double Time(const F& f) {
-  const double began = ThreadSeconds();
-  f();
-  return ThreadSeconds() - began;
-}
-
-// REQUIRES: not empty
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-// Clears the upper halves of wide registers; what assembly leaves there would slow
-// down all SSE code that follows.
-[[gnu::noinline]] void ClearUpperHalves() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx")) asm volatile("vzeroupper" ::: "memory");
-#endif
-}
-
-// Loads every byte in order, in the widest registers, and does no more.
-void ReadAll(const std::uint8_t* bytes, std::size_t n) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) {
-    for (std::size_t i = 0; i + 256 <= n; i += 256) {
-      asm volatile(".irp i,0,1,2,3\n vmovups 64*\\i(%0),%%zmm\\i\n.endr" ::"r"(bytes + i)
-                   : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
-    }
-    ClearUpperHalves();
-    return;
-  }
-#endif
-  for (std::size_t i = 0; i + 256 <= n; i += 256) {
-    std::uint64_t words[32];
-    std::memcpy(words, bytes + i, sizeof words);
-    benchmark::DoNotOptimize(words);
-  }
 }
 
 // Twelve of a table's multiply instructions, which wait for nothing but themselves.

@@ -1,0 +1,206 @@
+// Estimates: one source, compiled once per instruction set. Each object defines
+// one symbol, its table.
+//
+// One query streams over the rows, each read in full and decoded in registers.
+// Several queries share the decoding: a panel of a few rows is decoded into the L1
+// cache, then multiplied in register blocks of queries x rows. Lanes are dimensions in
+// both: they are added up four rows at a time.
+
+#include "engine/kernels/estimates.h"
+
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+#include "engine/kernels/estimate_ops.h"
+#include "engine/kernels/tables.h"
+
+namespace quarry::kernels {
+namespace {
+
+static_assert(kEstimateUnit % kUnit == 0);
+
+// A register block: its sums, the queries' operands and one of the rows' fill the
+// registers that there are.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr std::size_t kBlockQueries = 6;
+#else
+constexpr std::size_t kBlockQueries = 3;
+#endif
+constexpr std::size_t kBlockRows = 4;
+// What is decoded at a time: with the queries of a block it fits the L1 cache.
+constexpr std::size_t kPanelRows = 8;
+constexpr std::size_t kChunk = 512;
+
+template <class Element>
+constexpr std::size_t kBytes = sizeof(typename Element::Stored);
+
+inline void Clear(Four& x) { x = {F32s(0), F32s(0), F32s(0), F32s(0)}; }
+
+inline void AddProducts(Four& sum, const Four& query, const Four& x) {
+  sum.a = MultiplyAdd(query.a, x.a, sum.a);
+  sum.b = MultiplyAdd(query.b, x.b, sum.b);
+  sum.c = MultiplyAdd(query.c, x.c, sum.c);
+  sum.d = MultiplyAdd(query.d, x.d, sum.d);
+}
+
+// Decodes the last `n` < kUnit codes of a row. What may be read behind them, up to
+// `end`, is taken as it comes: it meets the zeros of the queries.
+template <class Element>
+inline Four DecodeTail(const std::byte* codes, std::size_t n, const std::byte* end) {
+  constexpr std::size_t kUnitBytes = kUnit * kBytes<Element>;
+  if (static_cast<std::size_t>(end - codes) >= kUnitBytes) return Decode(Element{}, codes);
+  std::byte padded[kUnitBytes] = {};
+  std::memcpy(padded, codes, n * kBytes<Element>);
+  return Decode(Element{}, padded);
+}
+
+// The sum of a query and a row, but for adding up the lanes.
+template <class Element>
+inline F32s SumLanes(const float* query, const std::byte* row, const std::byte* end,
+                     std::size_t dim) {
+  Four sum;
+  Clear(sum);
+  std::size_t i = 0;
+  for (; i + kUnit <= dim; i += kUnit) {
+    AddProducts(sum, LoadFour(query + i), Decode(Element{}, row + i * kBytes<Element>));
+  }
+  if (i < dim) {
+    AddProducts(sum, LoadFour(query + i),
+                DecodeTail<Element>(row + i * kBytes<Element>, dim - i, end));
+  }
+  return (sum.a + sum.b) + (sum.c + sum.d);
+}
+
+template <class Element>
+void SumOne(const float* query, const std::byte* rows, std::size_t row_bytes, std::size_t n_rows,
+            std::size_t dim, float* sums) {
+  if (n_rows == 0) return;
+  const std::byte* const end = rows + (n_rows - 1) * row_bytes + dim * kBytes<Element>;
+  const auto sum = [&](std::size_t r) {
+    return SumLanes<Element>(query, rows + r * row_bytes, end, dim);
+  };
+  std::size_t r = 0;
+  for (; r + 4 <= n_rows; r += 4) {
+    Four four;  // in order of rows, as memory likes it
+    four.a = sum(r);
+    four.b = sum(r + 1);
+    four.c = sum(r + 2);
+    four.d = sum(r + 3);
+    StoreTotals(four, kDecodedUnit<Element>, sums + r);
+  }
+  for (; r < n_rows; ++r) {
+    float totals[4];
+    StoreTotals({sum(r), F32s(0), F32s(0), F32s(0)}, kDecodedUnit<Element>, totals);
+    sums[r] = totals[0];
+  }
+}
+
+// Decodes n codes, and what makes a whole unit of them.
+//   out   [n rounded up to kUnit], 64-byte aligned
+template <class Element>
+inline void DecodeRow(const std::byte* codes, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; i += kUnit) {
+    const std::byte* const from = codes + i * kBytes<Element>;
+    const Four x = i + kUnit <= n ? Decode(Element{}, from)
+                                  : DecodeTail<Element>(from, n - i, codes + n * kBytes<Element>);
+    x.a.store_aligned(out + i);
+    x.b.store_aligned(out + i + kFloats);
+    x.c.store_aligned(out + i + 2 * kFloats);
+    x.d.store_aligned(out + i + 3 * kFloats);
+  }
+}
+
+// The sums of kQueries queries and a panel.
+//   queries   [kQueries, query_stride]
+//   panel     [kPanelRows, kChunk], of which n elements are used, a multiple of kFloats
+//   sums      [kQueries, kPanelRows] out
+template <std::size_t kQueries>
+void MultiplyPanel(const float* queries, std::size_t query_stride, const float* panel,
+                   std::size_t n_rows, std::size_t n, float factor, float* sums) {
+  for (std::size_t row = 0; row < n_rows; row += kBlockRows) {
+    const float* const x = panel + row * kChunk;
+    Four sum[kQueries];
+    for (std::size_t q = 0; q < kQueries; ++q) Clear(sum[q]);
+    for (std::size_t i = 0; i < n; i += kFloats) {
+      F32s query[kQueries];
+      for (std::size_t q = 0; q < kQueries; ++q) {
+        query[q] = F32s::load_unaligned(queries + q * query_stride + i);
+      }
+      const F32s a = F32s::load_aligned(x + i);
+      for (std::size_t q = 0; q < kQueries; ++q) sum[q].a = MultiplyAdd(query[q], a, sum[q].a);
+      const F32s b = F32s::load_aligned(x + kChunk + i);
+      for (std::size_t q = 0; q < kQueries; ++q) sum[q].b = MultiplyAdd(query[q], b, sum[q].b);
+      const F32s c = F32s::load_aligned(x + 2 * kChunk + i);
+      for (std::size_t q = 0; q < kQueries; ++q) sum[q].c = MultiplyAdd(query[q], c, sum[q].c);
+      const F32s d = F32s::load_aligned(x + 3 * kChunk + i);
+      for (std::size_t q = 0; q < kQueries; ++q) sum[q].d = MultiplyAdd(query[q], d, sum[q].d);
+    }
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      StoreTotals(sum[q], factor, sums + q * kPanelRows + row);
+    }
+  }
+}
+
+template <class QueryCounts>
+struct PanelFunctions;
+template <std::size_t... i>
+struct PanelFunctions<std::index_sequence<i...>> {
+  static constexpr decltype(&MultiplyPanel<1>) kTable[] = {MultiplyPanel<i + 1>...};
+};
+constexpr auto& kMultiplyPanel =  // by queries - 1
+    PanelFunctions<std::make_index_sequence<kBlockQueries>>::kTable;
+
+// All queries against up to kPanelRows rows; other arguments as of EstimateFunction.
+template <class Element>
+void SumPanel(const float* queries, std::size_t n_queries, std::size_t query_stride,
+              const std::byte* rows, std::size_t row_bytes, std::size_t n_rows, std::size_t dim,
+              float* sums, std::size_t sums_stride) {
+  alignas(64) float panel[kPanelRows * kChunk];
+  // Rows that fill a block are computed for nothing.
+  const std::size_t block_rows = (n_rows + kBlockRows - 1) / kBlockRows * kBlockRows;
+  if (block_rows > n_rows) std::memset(panel, 0, sizeof panel);
+  for (std::size_t first = 0; first < dim; first += kChunk) {
+    const std::size_t n = dim - first < kChunk ? dim - first : kChunk;
+    for (std::size_t r = 0; r < n_rows; ++r) {
+      DecodeRow<Element>(rows + r * row_bytes + first * kBytes<Element>, n, panel + r * kChunk);
+    }
+    std::size_t blocks = (n_queries + kBlockQueries - 1) / kBlockQueries;
+    for (std::size_t q = 0; q < n_queries; --blocks) {
+      // Blocks of like size: a small one would leave the multipliers idle.
+      const std::size_t count = (n_queries - q + blocks - 1) / blocks;
+      float block[kBlockQueries * kPanelRows];
+      kMultiplyPanel[count - 1](queries + q * query_stride + first, query_stride, panel, block_rows,
+                                (n + kFloats - 1) / kFloats * kFloats, kDecodedUnit<Element>,
+                                block);
+      for (std::size_t i = 0; i < count; ++i) {
+        float* const out = sums + (q + i) * sums_stride;
+        for (std::size_t r = 0; r < n_rows; ++r) {
+          out[r] = block[i * kPanelRows + r] + (first == 0 ? 0 : out[r]);
+        }
+      }
+      q += count;
+    }
+  }
+}
+
+template <class Element>
+void Sums(const float* queries, std::size_t n_queries, std::size_t query_stride,
+          const std::byte* rows, std::size_t row_bytes, std::size_t n_rows, std::size_t dim,
+          float* sums, std::size_t sums_stride) {
+  if (n_queries == 1) {
+    SumOne<Element>(queries, rows, row_bytes, n_rows, dim, sums);
+    return;
+  }
+  for (std::size_t r = 0; r < n_rows; r += kPanelRows) {
+    SumPanel<Element>(queries, n_queries, query_stride, rows + r * row_bytes, row_bytes,
+                      n_rows - r < kPanelRows ? n_rows - r : kPanelRows, dim, sums + r,
+                      sums_stride);
+  }
+}
+
+}  // namespace
+
+const EstimateTable QUARRY_TABLE = {{Sums<F32>, Sums<F16>, Sums<F8>, Sums<I8>}};
+
+}  // namespace quarry::kernels
