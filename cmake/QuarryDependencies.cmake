@@ -11,6 +11,7 @@ find_package(roaring CONFIG REQUIRED)
 find_package(simdjson CONFIG REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)  # headers only
+find_package(Eigen3 3.3 REQUIRED NO_MODULE)  # headers only
 find_package(Threads REQUIRED)
 
 set(QUARRY_DEPENDENCIES RocksDB::rocksdb-shared flatbuffers::flatbuffers_shared roaring::roaring

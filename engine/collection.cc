@@ -82,6 +82,10 @@ Result<std::vector<std::vector<Hit>>> Collection::Search(const VectorView& queri
   return engine::Search(reader, core_->kernels(), core_->threads(), queries, options);
 }
 
+Status Collection::SetSketches(SketchPolicy policy, const SketchOptions& options) {
+  return core_->SetSketches(number_, policy, options).WithContext("collection " + name_);
+}
+
 Result<CollectionInfo> Collection::Info() const {
   QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, nullptr));
   const engine::CollectionView& view = reader.view();
@@ -93,7 +97,7 @@ Result<CollectionInfo> Collection::Info() const {
   for (std::size_t i = 0; i < view.slabs.size(); ++i) {
     const engine::SlabView& slab = view.slabs[i];
     info.dead_vectors += slab.dead_rows();
-    info.slab_bytes += slab.slab->file_bytes();
+    info.slab_bytes += slab.file_bytes();
     info.reclaimable_bytes += slab.dead_rows() * slab.slab->row_bytes();
     info.slabs.push_back({.number = slab.slab->number(),
                           .first_row = slab.first_row,
@@ -101,8 +105,9 @@ Result<CollectionInfo> Collection::Info() const {
                           .rows = slab.rows,
                           .dead = slab.dead_rows(),
                           .capacity = slab.slab->capacity_rows(),
-                          .bytes = slab.slab->file_bytes(),
-                          .sketched = slab.slab->sketch() != nullptr,
+                          .bytes = slab.file_bytes(),
+                          .sketched = slab.sketch != nullptr,
+                          .pca = slab.pca != nullptr,
                           .active = view.has_active && i + 1 == view.slabs.size()});
   }
   const std::string begin = format::CollectionBegin(view.number);

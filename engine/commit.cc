@@ -17,19 +17,6 @@ using Kind = Batch::Operation::Kind;
 using storage::Family;
 
 constexpr std::uint64_t kFirstSlabBytes = 128 * 1024;
-constexpr std::size_t kSketchMinDim = 64;  // under it a sketch saves too little
-
-bool HasSketch(const CollectionSchema& schema) {
-  switch (schema.sketch) {
-    case SketchPolicy::kAuto:
-      return schema.dim >= kSketchMinDim && schema.level != Level::kI8;
-    case SketchPolicy::kNone:
-      return false;
-    case SketchPolicy::kI8:
-      return true;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -308,7 +295,7 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   header.capacity_rows = static_cast<std::uint32_t>(
       std::min<std::uint64_t>((rows + 63) / 64 * 64, format::kMaxSlabRows));
 
-  const bool has_sketch = HasSketch(*view.schema);
+  const bool has_sketch = WantsSketch(*view.schema);
   std::uint64_t file_bytes = header.layout().file_bytes;
   if (has_sketch) {
     file_bytes += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;
@@ -330,6 +317,7 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   draft.created.push_back(*slab);
   SlabView added;
   added.slab = *slab;
+  added.sketch = (*slab)->sketch();
   view.slabs.push_back(std::move(added));
   draft.committed_rows.push_back(0);
   view.has_active = true;
@@ -366,18 +354,7 @@ void Commit::WriteCollection(Draft& draft) {
   batch_.Put(Family::kDefault, format::CollectionStateKey(view.number), format::Encode(state));
   if (!draft.manifest_changed) return;
 
-  format::Manifest manifest;
-  for (const SlabView& slab : view.slabs) {
-    manifest.full.push_back({slab.slab->number(), slab.first_row, slab.last_row, slab.rows,
-                             slab.slab->capacity_rows(), slab.slab->sketch() != nullptr});
-  }
-  if (view.has_active) {
-    const format::SlabRecord& last = manifest.full.back();
-    manifest.active = format::SlabRecord{
-        .number = last.number, .capacity_rows = last.capacity_rows, .has_sketch = last.has_sketch};
-    manifest.full.pop_back();
-  }
-  batch_.Put(Family::kDefault, format::ManifestKey(view.number), format::Encode(manifest));
+  batch_.Put(Family::kDefault, format::ManifestKey(view.number), format::Encode(ManifestOf(view)));
 }
 
 Status Commit::Finish() {

@@ -56,9 +56,33 @@ Status CheckActive(const SlabView& active, std::uint64_t sequence) {
 }
 
 // A sketch that is damaged costs nothing but speed: it is noted, not refused.
-Status OpenSketch(const SlabView& slab, bool full, std::vector<std::string>& notes) {
+Status OpenSketch(SlabView& slab, bool full, std::vector<std::string>& notes) {
   QUARRY_ASSIGN(auto note, slab.slab->OpenSketch(slab.rows, full));
   if (note) notes.push_back(*std::move(note));
+  slab.sketch = slab.slab->sketch();
+  return Status::Ok();
+}
+
+// Without a pca sketch the slab is as good, only slower: a damaged one counts as
+// not there yet.
+Status OpenPca(const std::shared_ptr<storage::Directory>& directory, SlabView& slab,
+               format::PcaState state, std::vector<std::string>& notes) {
+  slab.pca_state = state;
+  if (state != format::PcaState::kPresent) return Status::Ok();
+  auto opened = storage::Sketch::Open(directory, slab.slab->HeaderOf(format::PlaneKind::kPca));
+  if (opened.status().code() == StatusCode::kCorruption) {
+    notes.push_back(opened.status().message());
+    slab.pca_state = format::PcaState::kNone;
+    return Status::Ok();
+  }
+  if (!opened.ok()) return opened.status();
+  if ((*opened)->rows() > slab.rows) {
+    return Status::Corruption("slab " + std::to_string(slab.slab->number()) +
+                              " pca sketch: it has " + std::to_string((*opened)->rows()) +
+                              " rows, its slab " + std::to_string(slab.rows));
+  }
+  slab.pca = *std::move(opened);
+  slab.pca_record = std::make_shared<PcaRecord>();
   return Status::Ok();
 }
 
@@ -114,6 +138,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
   for (const format::SlabRecord& slab : manifest.full) {
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, slab));
     if (slab.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/true, notes));
+    QUARRY_TRY(OpenPca(directory, opened, slab.pca, notes));
     view->slabs.push_back(std::move(opened));
   }
   if (manifest.active && state.active_rows == 0) {
@@ -130,6 +155,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, active));
     QUARRY_TRY(CheckActive(opened, sequence));
     if (active.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/false, notes));
+    QUARRY_TRY(OpenPca(directory, opened, active.pca, notes));
     view->slabs.push_back(std::move(opened));
     view->has_active = true;
   }
@@ -169,8 +195,12 @@ Result<Recovered> Recover(const std::shared_ptr<storage::Directory>& directory,
     if (!collection.ok()) return in_context(collection.status());
     for (const SlabView& slab : (*collection)->slabs) {
       out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kBase);
-      if (slab.slab->sketch() == nullptr) continue;
-      out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kSketch);
+      if (slab.sketch != nullptr) {
+        out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kSketch);
+      }
+      if (slab.pca != nullptr) {
+        out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kPca);
+      }
     }
     collections.push_back(*std::move(collection));
   }

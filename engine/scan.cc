@@ -8,6 +8,7 @@
 
 #include "engine/base_scanner.h"
 #include "engine/bounds.h"
+#include "engine/pca_scanner.h"
 #include "engine/sketch_scanner.h"
 #include "format/status_macros.h"
 
@@ -19,6 +20,10 @@ constexpr std::size_t kChunkBytes = 1024 * 1024;  // of a plane in one piece of 
 // With more survivors than one row in eight, scoring all rows in order is faster.
 constexpr std::size_t kSurvivorShare = 8;
 constexpr std::size_t kMinSurvivors = 16384;
+constexpr std::size_t kFirstEarlyLimit = 512;
+// A pca sketch that leaves a worker with more than one row in sixteen does not pay.
+constexpr std::size_t kPcaSurvivorShare = 16;
+constexpr std::size_t kMinPcaSurvivors = 4096;
 constexpr std::size_t kRefineStep = 32;  // rows scored between looks at the threshold
 constexpr std::size_t kPrefetchRows = 2;
 constexpr std::size_t kPrefetchBytes = 4096;  // the hardware sees the stream behind them
@@ -29,30 +34,38 @@ struct Chunk {
   std::size_t slab = 0;
   std::size_t first = 0;
   std::size_t last = 0;  // behind the end
-  bool tiles = false;    // scan the sketch
+  enum class By { kBase, kSketch, kPca } by = By::kBase;
 };
 
 void AddChunks(std::vector<Chunk>& chunks, Chunk all, std::size_t word_bytes) {
   const std::size_t step = std::max<std::size_t>(1, kChunkBytes / word_bytes);
   for (std::size_t word = all.first; word < all.last; word += step) {
-    chunks.push_back({all.slab, word, std::min(word + step, all.last), all.tiles});
+    chunks.push_back({all.slab, word, std::min(word + step, all.last), all.by});
   }
 }
 
 // Rows behind the last full tile, and slabs without a sketch, go first: they
 // raise the threshold for the rest.
-std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches) {
+//   pca   by slab: whether to scan its pca sketch
+std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches,
+                            const std::vector<bool>& pca) {
   std::vector<Chunk> chunks;
   std::vector<Chunk> tiles;
   for (std::size_t slab = 0; slab < view.slabs.size(); ++slab) {
     const SlabView& rows = view.slabs[slab];
     const std::size_t words = (rows.rows + kWordRows - 1) / kWordRows;
     std::size_t sketched = 0;
-    if (use_sketches && rows.slab->sketch() != nullptr) {
-      sketched = rows.rows / kWordRows;
-      AddChunks(tiles, {slab, 0, sketched, true}, rows.slab->sketch()->tile_bytes());
+    if (pca[slab]) {
+      sketched = rows.pca->rows() / kWordRows;
+      AddChunks(tiles, {slab, 0, sketched, Chunk::By::kPca}, rows.pca->tile_bytes());
     }
-    AddChunks(chunks, {slab, sketched, words, false}, rows.slab->row_bytes() * kWordRows);
+    if (use_sketches && rows.sketch != nullptr) {
+      const std::size_t first = sketched;
+      sketched = rows.rows / kWordRows;
+      AddChunks(tiles, {slab, first, sketched, Chunk::By::kSketch}, rows.sketch->tile_bytes());
+    }
+    AddChunks(chunks, {slab, sketched, words, Chunk::By::kBase},
+              rows.slab->row_bytes() * kWordRows);
   }
   chunks.insert(chunks.end(), tiles.begin(), tiles.end());
   return chunks;
@@ -72,25 +85,32 @@ class Scanning {
         norms_(NormsOf(queries, view.schema->dim, kernels)) {}
 
   Result<std::vector<std::vector<Candidate>>> Run(ScanCounters& counters) {
-    std::optional<SketchQueries> sketches;
-    if (WorthSketches()) sketches = PrepareQueries(queries_, view_.schema->dim, options_.metric);
-    const std::vector<Chunk> chunks = ChunksOf(view_, sketches.has_value());
+    if (WorthSketches()) sketches_ = PrepareQueries(queries_, view_.schema->dim, options_.metric);
+    pca_.slabs.resize(view_.slabs.size());
+    if (sketches_) pca_ = PlanPca(view_, queries_, options_.metric, kernels_);
+    const std::vector<Chunk> chunks = ChunksOf(view_, sketches_.has_value(), pca_.slabs);
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
-    MakeScanners(workers, sketches);
+    MakeScanners(workers);
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
       if (!MayGoOn()) return;
-      if (chunks[item].tiles) {
-        ScanTiles(worker, chunks[item]);
-      } else {
+      if (chunks[item].by == Chunk::By::kBase) {
         by_base_[worker].ScanWords(chunks[item].slab, chunks[item].first, chunks[item].last);
+      } else {
+        ScanTiles(worker, chunks[item]);
       }
     });
     QUARRY_TRY(WhyStopped());
-    counters.scored += Scored();
-    if (sketches) Refine(*sketches, counters);
+    counters.scored += Scored() - refined_early_;
+    counters.refined += refined_early_;
+    if (sketches_) Refine(counters);
     QUARRY_TRY(WhyStopped());
+    RecordPca();
     for (const BaseScanner& scanner : by_base_) counters.bytes += scanner.bytes();
     for (const SketchScanner& scanner : by_sketch_) {
+      counters.sketched += scanner.compared();
+      counters.bytes += scanner.bytes();
+    }
+    for (const PcaScanner& scanner : by_pca_) {
       counters.sketched += scanner.compared();
       counters.bytes += scanner.bytes();
     }
@@ -121,10 +141,12 @@ class Scanning {
 
   // Tiles of which few rows are wanted are not read: those rows are scored.
   void ScanTiles(std::size_t worker, const Chunk& chunk) {
-    const storage::Slab& slab = *view_.slabs[chunk.slab].slab;
+    const SlabView& slab = view_.slabs[chunk.slab];
+    const bool pca = chunk.by == Chunk::By::kPca && (!pca_is_off_ || slab.sketch == nullptr);
+    const std::size_t tile_bytes = pca ? slab.pca->tile_bytes() : slab.sketch->tile_bytes();
     const auto is_sparse = [&](std::size_t word) {
       const auto wanted = static_cast<std::size_t>(std::popcount(rows_.Word(chunk.slab, word)));
-      return wanted * slab.row_bytes() < slab.sketch()->tile_bytes();
+      return wanted * slab.slab->row_bytes() < tile_bytes;
     };
     for (std::size_t first = chunk.first; first < chunk.last;) {
       const bool sparse = is_sparse(first);
@@ -132,6 +154,9 @@ class Scanning {
       while (last < chunk.last && is_sparse(last) == sparse) ++last;
       if (sparse) {
         by_base_[worker].ScanWords(chunk.slab, first, last);
+      } else if (pca) {
+        by_pca_[worker].ScanTiles(chunk.slab, first, last, by_sketch_[worker].survivors());
+        RefineEarly(worker);
       } else {
         by_sketch_[worker].ScanTiles(chunk.slab, first, last);
       }
@@ -139,9 +164,52 @@ class Scanning {
     }
   }
 
+  // Bounds of pca sketches are wide: they leave many rows until a threshold of
+  // scored rows tells them apart. A worker that has more and more scores some.
+  void RefineEarly(std::size_t worker) {
+    BaseScanner& scanner = by_base_[worker];
+    const std::uint64_t scored = scanner.scored();
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      Survivors& survivors = by_sketch_[worker].survivors()[q];
+      std::size_t& limit = early_limits_[worker * queries_.count + q];
+      if (survivors.size() < limit) continue;
+      for (const Survivors::Row& row : survivors.TakeBest(std::max(kRefineStep, 2 * options_.k))) {
+        ScoreSurvivor(worker, q, row);
+      }
+      survivors.Raise(KeyUnder(scanner.best()[q].threshold(), options_.metric,
+                               sketches_->queries[q].squared_norm));
+      thresholds_->Raise(q, survivors.threshold());
+      survivors.Prune();
+      limit = std::max(limit, 2 * survivors.size());
+      const std::uint64_t rows = by_pca_[worker].compared() / queries_.count;
+      if (survivors.size() > kMinPcaSurvivors + rows / kPcaSurvivorShare) pca_is_off_ = true;
+    }
+    refined_early_ += scanner.scored() - scored;
+  }
+
+  void ScoreSurvivor(std::size_t worker, std::size_t query, const Survivors::Row& row) {
+    by_base_[worker].ScoreRow(query, row.slab, row.position);
+    ++refined_of_slab_[worker * view_.slabs.size() + row.slab];
+  }
+
+  // For scans to come.
+  void RecordPca() {
+    for (std::size_t slab = 0; slab < view_.slabs.size(); ++slab) {
+      if (!pca_.slabs[slab]) continue;
+      const std::uint64_t compared = std::uint64_t{view_.slabs[slab].rows} * queries_.count;
+      std::uint64_t refined = pca_is_off_ ? compared / kPcaSurvivorShare : 0;
+      for (std::size_t worker = 0; worker < by_base_.size(); ++worker) {
+        refined += refined_of_slab_[worker * view_.slabs.size() + slab];
+      }
+      view_.slabs[slab].pca_record->Add(compared, refined);
+    }
+  }
+
   bool WorthSketches() const {
     return std::any_of(view_.slabs.begin(), view_.slabs.end(),
-                       [](const SlabView& slab) { return slab.slab->sketch() != nullptr; }) &&
+                       [](const SlabView& slab) {
+                         return slab.sketch != nullptr || slab.pca != nullptr;
+                       }) &&
            options_.k <= Limit() / 4;
   }
 
@@ -149,15 +217,19 @@ class Scanning {
     return std::max<std::size_t>(kMinSurvivors, view_.vectors / kSurvivorShare);
   }
 
-  void MakeScanners(std::size_t workers, const std::optional<SketchQueries>& sketches) {
+  void MakeScanners(std::size_t workers) {
     by_base_.reserve(workers);
     by_sketch_.reserve(workers);
+    early_limits_.assign(workers * queries_.count, kFirstEarlyLimit);
+    refined_of_slab_.resize(workers * view_.slabs.size());
     thresholds_.emplace(queries_.count);
     for (std::size_t i = 0; i < workers; ++i) {
       by_base_.emplace_back(view_, rows_, queries_, norms_, kernels_, options_);
-      if (!sketches) continue;
-      by_sketch_.emplace_back(view_, rows_, *sketches, kernels::TilesFor(kernels_), options_,
+      if (!sketches_) continue;
+      by_sketch_.emplace_back(view_, rows_, *sketches_, kernels::TilesFor(kernels_), options_,
                               Limit(), *thresholds_);
+      by_pca_.emplace_back(view_, rows_, pca_.queries, kernels::TilesFor(kernels_), options_.metric,
+                           *thresholds_);
     }
   }
 
@@ -174,7 +246,7 @@ class Scanning {
 
   // Scores the survivors, most promising first, until none can be among the k
   // best. Queries with too many survivors are scored in full.
-  void Refine(const SketchQueries& sketches, ScanCounters& counters) {
+  void Refine(ScanCounters& counters) {
     std::vector<std::vector<Survivors::Row>> survivors(queries_.count);
     std::vector<std::size_t> overflowed;
     for (std::size_t q = 0; q < queries_.count; ++q) {
@@ -190,7 +262,7 @@ class Scanning {
       if (!MayGoOn()) return;
       BaseScanner& scanner = by_base_[worker];
       std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
-      RefineQuery(scanner, q, survivors[q], sketches.queries[q].squared_norm);
+      RefineQuery(worker, q, survivors[q]);
     });
     counters.refined += Scored() - scored;
     for (const std::size_t q : overflowed) ScoreTiles(q, counters);
@@ -202,16 +274,17 @@ class Scanning {
     return scored;
   }
 
-  void RefineQuery(BaseScanner& scanner, std::size_t query,
-                   const std::vector<Survivors::Row>& survivors, double squared_norm) {
+  void RefineQuery(std::size_t worker, std::size_t query,
+                   const std::vector<Survivors::Row>& survivors) {
+    TopK& best = by_base_[worker].best()[query];
+    const double squared_norm = sketches_->queries[query].squared_norm;
     for (std::size_t i = 0; i < survivors.size(); ++i) {
       if (i % kRefineStep == 0) {
-        const double threshold = scanner.best()[query].threshold();
-        if (survivors[i].upper < KeyUnder(threshold, options_.metric, squared_norm)) break;
+        if (survivors[i].upper < KeyUnder(best.threshold(), options_.metric, squared_norm)) break;
       }
       // The rows lie anywhere: fetch one while another is scored.
       if (i + kPrefetchRows < survivors.size()) Prefetch(survivors[i + kPrefetchRows]);
-      scanner.ScoreRow(query, survivors[i].slab, survivors[i].position);
+      ScoreSurvivor(worker, query, survivors[i]);
     }
   }
 
@@ -226,8 +299,8 @@ class Scanning {
   void ScoreTiles(std::size_t query, ScanCounters& counters) {
     const std::size_t dim = view_.schema->dim;
     const ScanQueries one{queries_.values + query * dim, 1};
-    std::vector<Chunk> chunks = ChunksOf(view_, true);
-    std::erase_if(chunks, [](const Chunk& chunk) { return !chunk.tiles; });
+    std::vector<Chunk> chunks = ChunksOf(view_, true, pca_.slabs);
+    std::erase_if(chunks, [](const Chunk& chunk) { return chunk.by == Chunk::By::kBase; });
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
     std::vector<BaseScanner> scanners;
     scanners.reserve(workers);
@@ -256,6 +329,13 @@ class Scanning {
   const std::vector<double> norms_;
   std::vector<BaseScanner> by_base_;      // by worker
   std::vector<SketchScanner> by_sketch_;  // by worker; empty: sketches are not used
+  std::vector<PcaScanner> by_pca_;        // by worker
+  std::optional<SketchQueries> sketches_;
+  PcaPlan pca_;
+  std::vector<std::size_t> early_limits_;       // [worker, query]: survivors that are too many
+  std::vector<std::uint64_t> refined_of_slab_;  // [worker, slab]
+  std::atomic<std::uint64_t> refined_early_ = 0;
+  std::atomic<bool> pca_is_off_ = false;  // for the rest of this scan: its bounds are too wide
   std::optional<SharedThresholds> thresholds_;
   std::atomic<StatusCode> stopped_ = StatusCode::kOk;  // why work ends early
 };

@@ -59,15 +59,15 @@ SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,
 }
 
 void SketchScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last) {
-  const storage::Sketch& sketch = *view_.slabs[slab].slab->sketch();
+  const storage::Sketch& sketch = *view_.slabs[slab].sketch;
   for (std::size_t q = 0; q < survivors_.size(); ++q) survivors_[q].Raise(thresholds_.Get(q));
   for (std::size_t tile = first; tile < last; ++tile) {
     const std::uint64_t mask = rows_.Word(slab, tile);
     if (mask == 0) continue;
     const format::Tile data(sketch.tile(static_cast<std::uint32_t>(tile)));
+    bounds_.Load(data, metric_);  // in the order of memory, which the prefetcher follows
     kernels_.sums(queries_.codes.data(), sums_.size() / kTileRows, queries_.stride, data.codes,
                   queries_.stride / 4, sums_.data());
-    bounds_.Load(data, metric_);
     SelectRows(static_cast<std::uint32_t>(slab), static_cast<std::uint32_t>(tile), mask);
     compared_ += static_cast<std::uint64_t>(std::popcount(mask)) * survivors_.size();
     bytes_ += sketch.tile_bytes();

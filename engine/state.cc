@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace quarry::engine {
+namespace {
+
+constexpr std::size_t kSketchMinDim = 64;  // under it a sketch saves too little
+
+}  // namespace
 
 std::optional<CollectionView::Place> CollectionView::Find(std::uint64_t row) const {
   const auto behind = std::upper_bound(
@@ -13,6 +18,41 @@ std::optional<CollectionView::Place> CollectionView::Find(std::uint64_t row) con
   const auto position = slab->slab->Find(row, slab->rows);
   if (!position) return std::nullopt;
   return Place{static_cast<std::size_t>(slab - slabs.begin()), *position};
+}
+
+format::Manifest ManifestOf(const CollectionView& view) {
+  format::Manifest manifest;
+  for (const SlabView& slab : view.slabs) {
+    manifest.full.push_back({slab.slab->number(), slab.first_row, slab.last_row, slab.rows,
+                             slab.slab->capacity_rows(), slab.sketch != nullptr, slab.pca_state});
+  }
+  if (view.has_active) {
+    const format::SlabRecord& last = manifest.full.back();
+    manifest.active = format::SlabRecord{.number = last.number,
+                                         .capacity_rows = last.capacity_rows,
+                                         .has_sketch = last.has_sketch,
+                                         .pca = last.pca};
+    manifest.full.pop_back();
+  }
+  return manifest;
+}
+
+bool WantsSketch(const CollectionSchema& schema) {
+  switch (schema.sketch) {
+    case SketchPolicy::kAuto:
+      return schema.dim >= kSketchMinDim && schema.level != Level::kI8;
+    case SketchPolicy::kNone:
+      return false;
+    case SketchPolicy::kI8:
+    case SketchPolicy::kPca:
+      return true;
+  }
+  return false;
+}
+
+bool WantsPca(const CollectionSchema& schema) {
+  return schema.sketch == SketchPolicy::kPca ||
+         (schema.sketch == SketchPolicy::kAuto && WantsSketch(schema));
 }
 
 std::shared_ptr<const CollectionView> State::Find(std::uint32_t number) const {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/pca_record.h"
+#include "format/catalog_values.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
 #include "storage/slab.h"
@@ -39,9 +41,17 @@ struct SlabView {
   std::uint64_t first_row = 0;  // row numbers, both inclusive; meaningful when rows > 0
   std::uint64_t last_row = 0;
   std::uint32_t rows = 0;
-  std::shared_ptr<const DeadRows> dead;  // null: none
+  std::shared_ptr<const DeadRows> dead;                  // null: none
+  std::shared_ptr<const storage::Sketch> sketch;         // null: none
+  std::shared_ptr<const storage::Sketch> pca;            // null: none
+  std::shared_ptr<PcaRecord> pca_record;                 // of pca; null without it
+  format::PcaState pca_state = format::PcaState::kNone;  // as the manifest says
 
   std::uint32_t dead_rows() const { return dead == nullptr ? 0 : dead->count; }
+  std::uint64_t file_bytes() const {  // of all planes
+    return slab->file_bytes() + (sketch == nullptr ? 0 : sketch->file_bytes()) +
+           (pca == nullptr ? 0 : pca->file_bytes());
+  }
 };
 
 struct CollectionView {
@@ -64,6 +74,15 @@ struct CollectionView {
   };
   std::optional<Place> Find(std::uint64_t row) const;
 };
+
+// What the catalog keeps of a view's slabs.
+format::Manifest ManifestOf(const CollectionView& view);
+
+// Whether slabs of a collection have i8 sketches.
+bool WantsSketch(const CollectionSchema& schema);
+
+// Whether those that it pays for also have pca sketches.
+bool WantsPca(const CollectionSchema& schema);
 
 class State final : public Snapshot {
  public:

@@ -86,7 +86,7 @@ Result<StoreInfo> Store::Info() const {
   const storage::Catalog& catalog = state->catalog().catalog();
   QUARRY_ASSIGN(info.catalog_bytes, catalog.DiskBytes());
   for (const auto& collection : state->collections()) {
-    for (const auto& slab : collection->slabs) info.slab_bytes += slab.slab->file_bytes();
+    for (const auto& slab : collection->slabs) info.slab_bytes += slab.file_bytes();
   }
   QUARRY_ASSIGN(info.free_bytes, catalog.directory().FreeBytes());
   return info;

@@ -99,6 +99,12 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
   core->record_ = recovered->record;
   core->store_state_ = recovered->store_state;
   core->current_.store(recovered->state);
+  if (options.background && !options.read_only) {
+    core->background_ =
+        std::make_unique<engine::Background>([&core = *core](const std::function<bool()>& go_on) {
+          core.MakeSketchesInBackground(go_on);
+        });
+  }
   return core;
 }
 
@@ -199,6 +205,7 @@ Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& opt
   store_state_ = commit.store_state();
   current_.store(std::make_shared<const engine::State>(record_.uuid, store_state_.sequence,
                                                        catalog_->View(), commit.Keep()));
+  if (background_ != nullptr && !commit.filled().empty()) background_->Wake();
   return std::move(commit.result());
 }
 
@@ -288,12 +295,15 @@ Status StoreCore::DropCollection(std::string_view name) {
   for (const engine::SlabView& slab : view->slabs) {
     std::erase(unsynced_, slab.slab);
     slab.slab->MarkObsolete();
+    if (slab.sketch != nullptr) slab.sketch->SetObsolete(true);
+    if (slab.pca != nullptr) slab.pca->SetObsolete(true);
   }
   return Status::Ok();
 }
 
 Status StoreCore::Close() {
   if (::getpid() != pid_) return CheckUsable();
+  if (background_ != nullptr) background_->Stop();
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();
   Status status;

@@ -6,13 +6,18 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/background.h"
 #include "engine/kernels/kernels.h"
+#include "engine/pca.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
 #include "format/catalog_values.h"
@@ -39,6 +44,8 @@ class StoreCore {
   Result<std::shared_ptr<const engine::CollectionView>> CreateCollection(
       std::string_view name, const CollectionSchema& schema);
   Status DropCollection(std::string_view name);
+  // As Collection::SetSketches.
+  Status SetSketches(std::uint32_t collection, SketchPolicy policy, const SketchOptions& options);
   Status Close();
 
   const kernels::Table& kernels() const { return *kernels_; }
@@ -56,6 +63,20 @@ class StoreCore {
   Status Create();
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
                     std::vector<std::shared_ptr<const engine::CollectionView>> list);
+  // In store_sketches.cc. Those with `go_on` return kCancelled soon after it has
+  // become false, and REQUIRE that sketch_mutex_ is held.
+  Status MakeSketches(std::uint32_t collection, const SketchOptions& options);
+  void MakeSketchesInBackground(const std::function<bool()>& go_on);
+  Result<bool> MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
+                             const std::function<bool()>& go_on);
+  Status AddSketch(std::uint32_t collection, const engine::SlabView& slab,
+                   const std::function<bool()>& go_on);
+  Status AddPca(const engine::CollectionView& view, const engine::SlabView& slab,
+                std::size_t workers, const std::function<bool()>& go_on);
+  Status ChangeSlab(std::uint32_t collection, std::uint64_t slab,
+                    const std::function<Status(engine::SlabView&)>& change);
+  Status ChangePolicy(std::uint32_t collection, SketchPolicy policy);
+  Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
   Status SyncSlabs();
   Status Synced(const Status& status);
   void Poison(const Status& cause);
@@ -69,6 +90,10 @@ class StoreCore {
   std::atomic<bool> closed_ = false;
   engine::StatePointer current_;
 
+  // Held while sketches are made; taken before write_mutex_.
+  std::mutex sketch_mutex_;
+  std::map<std::uint32_t, std::optional<engine::LearntPca>> last_pca_;  // by collection
+
   std::mutex write_mutex_;
   // All below are guarded by write_mutex_. Readers reach catalog and directory
   // through their State: Close lets go of them here.
@@ -77,6 +102,8 @@ class StoreCore {
   format::StoreState store_state_;  // as committed
   std::string poison_;              // why writes are refused; empty: they are not
   std::vector<std::shared_ptr<storage::Slab>> unsynced_;  // written with sync = false
+
+  std::unique_ptr<engine::Background> background_;  // null: not wanted; stops first
 };
 
 }  // namespace quarry

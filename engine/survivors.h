@@ -53,6 +53,31 @@ class Survivors {
     rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
   }
 
+  std::size_t size() const { return rows_.size(); }
+
+  // Drops the rows that the threshold leaves out by now.
+  void Prune() {
+    RaiseByLowers();
+    std::erase_if(rows_, [this](const Row& row) { return row.upper < threshold_; });
+    if (rows_.size() > limit_) {
+      overflowed_ = true;
+      rows_.clear();
+    }
+    next_prune_ = std::max<std::size_t>(1024, 2 * rows_.size());
+  }
+
+  // Takes out the `n` rows with the largest upper bounds, or as many as there are.
+  std::vector<Row> TakeBest(std::size_t n) {
+    Prune();
+    n = std::min(n, rows_.size());
+    const auto end = rows_.begin() + static_cast<std::ptrdiff_t>(n);
+    std::nth_element(rows_.begin(), end, rows_.end(),
+                     [](const Row& a, const Row& b) { return a.upper > b.upper; });
+    std::vector<Row> best(rows_.begin(), end);
+    rows_.erase(rows_.begin(), end);
+    return best;
+  }
+
   // The rows that are left, most promising first. Ends the use of this object.
   std::vector<Row> Take() {
     Prune();
@@ -68,16 +93,6 @@ class Survivors {
     std::nth_element(lowers_.begin(), kth, lowers_.end(), std::greater<>());
     Raise(*kth);
     lowers_.resize(k_);
-  }
-
-  void Prune() {
-    RaiseByLowers();
-    std::erase_if(rows_, [this](const Row& row) { return row.upper < threshold_; });
-    if (rows_.size() > limit_) {
-      overflowed_ = true;
-      rows_.clear();
-    }
-    next_prune_ = std::max<std::size_t>(1024, 2 * rows_.size());
   }
 
   std::size_t k_;

@@ -53,12 +53,18 @@ Status Bad(const char* what, const char* why) {
 
 Offset<fb::SlabRecord> Add(FlatBufferBuilder& builder, const SlabRecord& slab) {
   return fb::CreateSlabRecord(builder, slab.number, slab.first_row, slab.last_row, slab.rows,
-                              slab.capacity_rows, slab.has_sketch);
+                              slab.capacity_rows, slab.has_sketch,
+                              static_cast<std::uint8_t>(slab.pca));
 }
 
 SlabRecord FromTable(const fb::SlabRecord& table) {
-  return {table.number(), table.first_row(),     table.last_row(),
-          table.rows(),   table.capacity_rows(), table.has_sketch()};
+  return {table.number(),
+          table.first_row(),
+          table.last_row(),
+          table.rows(),
+          table.capacity_rows(),
+          table.has_sketch(),
+          static_cast<PcaState>(table.pca())};
 }
 
 }  // namespace
@@ -159,6 +165,9 @@ Result<Manifest> DecodeManifest(std::string_view sealed) {
           record.rows > record.capacity_rows || record.last_row < record.first_row ||
           record.last_row - record.first_row < record.rows - 1) {
         return Bad(kWhat, "a slab's rows are out of range");
+      }
+      if (slab->pca() > static_cast<int>(PcaState::kDoesNotPay)) {
+        return Bad(kWhat, "a slab's pca sketch is in an unknown state");
       }
       if (manifest.full.size() > 1 &&
           manifest.full[manifest.full.size() - 2].last_row >= record.first_row) {

@@ -36,6 +36,13 @@ struct CollectionRecord {
   std::uint64_t created_unix_ms = 0;
 };
 
+// Whether a slab has a pca sketch. Persistent: never renumber.
+enum class PcaState : std::uint8_t {
+  kNone = 0,        // and none was tried
+  kPresent = 1,     // slabs/<number>.pca
+  kDoesNotPay = 2,  // one was tried, and would not make searches read less
+};
+
 struct SlabRecord {
   std::uint64_t number = 0;
   std::uint64_t first_row = 0;  // row numbers, both inclusive
@@ -43,11 +50,12 @@ struct SlabRecord {
   std::uint32_t rows = 0;  // committed
   std::uint32_t capacity_rows = 0;
   bool has_sketch = false;
+  PcaState pca = PcaState::kNone;
 };
 
 struct Manifest {
   std::vector<SlabRecord> full;      // in order of rows, not overlapping
-  std::optional<SlabRecord> active;  // number, capacity and has_sketch only
+  std::optional<SlabRecord> active;  // number, capacity, has_sketch and pca only
 };
 
 struct CollectionState {

@@ -38,12 +38,43 @@ Result<const fb::PlaneHeader*> Table(std::span<const std::byte> bytes) {
   return fb::GetPlaneHeader(table);
 }
 
+PcaShape ShapeOf(const fb::PlaneHeader& table) {
+  return {table.dim(), {table.units_8(), table.units_4(), table.units_2(), table.units_1()}};
+}
+
 bool SameLayout(const fb::PlaneHeader& table, const PlaneLayout& layout) {
   return table.block_rows() == layout.block_rows && table.rows_offset() == layout.rows_offset &&
          table.scales_offset() == layout.scales_offset &&
          table.norms_offset() == layout.norms_offset &&
          table.blocks_offset() == layout.blocks_offset &&
-         table.codes_offset() == layout.codes_offset && table.file_bytes() == layout.file_bytes;
+         table.codes_offset() == layout.codes_offset &&
+         table.model_offset() == layout.model_offset && table.file_bytes() == layout.file_bytes;
+}
+
+// Checksums of tiles, and tiles, from `begin` on.
+PlaneLayout ForTiles(std::uint64_t begin, std::size_t tile_bytes, std::uint32_t capacity_rows) {
+  QUARRY_CHECK(capacity_rows >= kTileRows && capacity_rows <= kMaxSlabRows);
+  const std::uint64_t tiles = capacity_rows / kTileRows;
+  PlaneLayout layout;
+  layout.row_bytes = tile_bytes / kTileRows;
+  layout.block_rows = kTileRows;
+  layout.blocks_offset = begin;
+  layout.codes_offset = begin + RoundToPage(tiles * sizeof(std::uint64_t));
+  layout.file_bytes = layout.codes_offset + RoundToPage(tiles * tile_bytes);
+  return layout;
+}
+
+// What the fields of a sketch can be.
+Status CheckSketch(const fb::PlaneHeader& table) {
+  const auto bad = [](const std::string& what) {
+    return Status::Corruption("plane header: " + what);
+  };
+  if (table.capacity_rows() < kTileRows || table.level() != static_cast<int>(Level::kI8)) {
+    return bad("not a sketch that this library knows");
+  }
+  if (table.kind() != static_cast<int>(PlaneKind::kPca)) return Status::Ok();
+  const PcaShape shape = ShapeOf(table);
+  return shape.valid() ? Status::Ok() : bad("units of bits out of range");
 }
 
 }  // namespace
@@ -76,15 +107,27 @@ PlaneLayout PlaneLayout::For(Level level, std::size_t dim, std::uint32_t capacit
 
 PlaneLayout PlaneLayout::ForSketch(std::size_t dim, std::uint32_t capacity_rows) {
   QUARRY_CHECK(dim >= 1 && dim <= kMaxDim);
-  QUARRY_CHECK(capacity_rows >= kTileRows && capacity_rows <= kMaxSlabRows);
-  const std::uint64_t tiles = capacity_rows / kTileRows;
-  PlaneLayout layout;
-  layout.row_bytes = TileBytes(dim) / kTileRows;
-  layout.block_rows = kTileRows;
-  layout.blocks_offset = kPlaneHeaderBytes;
-  layout.codes_offset = layout.blocks_offset + RoundToPage(tiles * sizeof(std::uint64_t));
-  layout.file_bytes = layout.codes_offset + RoundToPage(tiles * TileBytes(dim));
+  return ForTiles(kPlaneHeaderBytes, TileBytes(dim), capacity_rows);
+}
+
+PlaneLayout PlaneLayout::ForPca(const PcaShape& shape, std::uint32_t capacity_rows) {
+  QUARRY_CHECK(shape.valid());
+  const std::uint64_t tiles_begin = kPlaneHeaderBytes + RoundToPage(shape.model_bytes());
+  PlaneLayout layout = ForTiles(tiles_begin, shape.tile_bytes(), capacity_rows);
+  layout.model_offset = kPlaneHeaderBytes;
   return layout;
+}
+
+PlaneLayout PlaneHeader::layout() const {
+  switch (kind) {
+    case PlaneKind::kSketch:
+      return PlaneLayout::ForSketch(dim, capacity_rows);
+    case PlaneKind::kPca:
+      return PlaneLayout::ForPca(pca_shape(), capacity_rows);
+    case PlaneKind::kBase:
+      break;
+  }
+  return PlaneLayout::For(level, dim, capacity_rows);
 }
 
 std::array<std::byte, kPlaneHeaderBytes> EncodePlaneHeader(const PlaneHeader& header) {
@@ -106,6 +149,12 @@ std::array<std::byte, kPlaneHeaderBytes> EncodePlaneHeader(const PlaneHeader& he
   table.add_blocks_offset(layout.blocks_offset);
   table.add_codes_offset(layout.codes_offset);
   table.add_file_bytes(layout.file_bytes);
+  table.add_model_offset(layout.model_offset);
+  table.add_model_checksum(header.model_checksum);
+  table.add_units_8(header.pca_units[0]);
+  table.add_units_4(header.pca_units[1]);
+  table.add_units_2(header.pca_units[2]);
+  table.add_units_1(header.pca_units[3]);
   builder.Finish(table.Finish());
   QUARRY_CHECK(builder.GetSize() <= kChecksumOffset - kTableOffset);
 
@@ -142,7 +191,7 @@ Result<PlaneHeader> DecodePlaneHeader(std::span<const std::byte> bytes, std::uin
   QUARRY_ASSIGN(const fb::PlaneHeader* table, Table(bytes));
 
   if (version == 0) return bad("version 0");
-  if (table->kind() < 1 || table->kind() > 2) {
+  if (table->kind() < 1 || table->kind() > 3) {
     return bad("unknown kind " + std::to_string(table->kind()));
   }
   const auto kind = static_cast<PlaneKind>(table->kind());
@@ -151,10 +200,7 @@ Result<PlaneHeader> DecodePlaneHeader(std::span<const std::byte> bytes, std::uin
   if (table->capacity_rows() < 1 || table->capacity_rows() > kMaxSlabRows) {
     return bad("capacity out of range");
   }
-  if (kind == PlaneKind::kSketch &&
-      (table->capacity_rows() < kTileRows || table->level() != static_cast<int>(Level::kI8))) {
-    return bad("not a sketch that this library knows");
-  }
+  if (kind != PlaneKind::kBase) QUARRY_TRY(CheckSketch(*table));
   PlaneHeader header;
   header.store_uuid = table->store_uuid() != nullptr ? table->store_uuid()->str() : "";
   header.collection = table->collection();
@@ -163,6 +209,10 @@ Result<PlaneHeader> DecodePlaneHeader(std::span<const std::byte> bytes, std::uin
   header.level = static_cast<Level>(table->level());
   header.dim = table->dim();
   header.capacity_rows = table->capacity_rows();
+  if (kind == PlaneKind::kPca) {
+    header.pca_units = ShapeOf(*table).units;
+    header.model_checksum = table->model_checksum();
+  }
   const PlaneLayout layout = header.layout();
   if (!SameLayout(*table, layout)) return bad("regions are not where they belong");
   if (file_bytes != layout.file_bytes) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "format/pca_sketch.h"
 #include "quarry/status.h"
 #include "quarry/types.h"
 
@@ -28,10 +29,12 @@ inline constexpr std::uint32_t kMaxSlabRows = 1u << 26;
 enum class PlaneKind : std::uint8_t {
   kBase = 1,    // what the user stored, row-major
   kSketch = 2,  // derived from the base, in tiles (sketch.h)
+  kPca = 3,     // derived from the base, rotated, in tiles (pca_sketch.h)
 };
 
 // Offsets of the regions of a plane, in bytes from the start of the file. A
-// sketch has two: a u64 checksum for each tile (blocks) and the tiles (codes).
+// sketch has two: a u64 checksum for each tile (blocks) and the tiles (codes); a
+// pca sketch has its model before them.
 struct PlaneLayout {
   std::size_t row_bytes = 0;        // dim * ElementBytes(level): rows are packed
   std::uint32_t block_rows = 0;     // rows under one checksum
@@ -40,6 +43,7 @@ struct PlaneLayout {
   std::uint64_t norms_offset = 0;   // [capacity] f64: canonical squared norms
   std::uint64_t blocks_offset = 0;  // [blocks][2] BlockRecord
   std::uint64_t codes_offset = 0;   // [capacity, row_bytes]
+  std::uint64_t model_offset = 0;   // of a pca sketch, else 0
   std::uint64_t file_bytes = 0;
 
   // What one row takes in all regions together, about.
@@ -49,6 +53,8 @@ struct PlaneLayout {
   static PlaneLayout For(Level level, std::size_t dim, std::uint32_t capacity_rows);
   // For a sketch also: capacity_rows >= kTileRows
   static PlaneLayout ForSketch(std::size_t dim, std::uint32_t capacity_rows);
+  // REQUIRES: shape.valid(), kTileRows <= capacity_rows <= kMaxSlabRows
+  static PlaneLayout ForPca(const PcaShape& shape, std::uint32_t capacity_rows);
 };
 
 // What the header of a plane says about it.
@@ -57,16 +63,17 @@ struct PlaneHeader {
   std::uint32_t collection = 0;
   std::uint64_t slab = 0;
   PlaneKind kind = PlaneKind::kBase;
-  Level level = Level::kF32;  // kI8 for a sketch
+  Level level = Level::kF32;  // kI8 for sketches
   std::uint32_t dim = 0;
   std::uint32_t capacity_rows = 0;
+  // Of a pca sketch.
+  std::array<std::uint16_t, 4> pca_units = {};
+  std::uint64_t model_checksum = 0;
 
   friend bool operator==(const PlaneHeader&, const PlaneHeader&) = default;
 
-  PlaneLayout layout() const {
-    return kind == PlaneKind::kBase ? PlaneLayout::For(level, dim, capacity_rows)
-                                    : PlaneLayout::ForSketch(dim, capacity_rows);
-  }
+  PcaShape pca_shape() const { return {dim, pca_units}; }
+  PlaneLayout layout() const;
 };
 
 std::array<std::byte, kPlaneHeaderBytes> EncodePlaneHeader(const PlaneHeader& header);

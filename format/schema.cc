@@ -48,7 +48,7 @@ Status CheckSchema(const CollectionSchema& schema) {
   if (!InRange(schema.zero_vectors, 1, 2)) {
     return Status::InvalidArgument("unknown policy for zero vectors");
   }
-  if (!InRange(schema.sketch, 1, 3)) return Status::InvalidArgument("unknown policy for sketches");
+  if (!InRange(schema.sketch, 1, 4)) return Status::InvalidArgument("unknown policy for sketches");
   if (schema.fields.size() > kMaxFields) {
     return Status::InvalidArgument(std::to_string(schema.fields.size()) +
                                    " fields are declared; at most " + std::to_string(kMaxFields) +

@@ -10,8 +10,8 @@ constexpr std::array kMetrics = {Metric::kCosine, Metric::kDot, Metric::kL2};
 constexpr std::array kIdTypes = {IdType::kU64, IdType::kString};
 constexpr std::array kFieldTypes = {FieldType::kBool, FieldType::kInt, FieldType::kFloat,
                                     FieldType::kString};
-constexpr std::array kSketchPolicies = {SketchPolicy::kAuto, SketchPolicy::kNone,
-                                        SketchPolicy::kI8};
+constexpr std::array kSketchPolicies = {SketchPolicy::kAuto, SketchPolicy::kNone, SketchPolicy::kI8,
+                                        SketchPolicy::kPca};
 constexpr std::array kZeroVectors = {ZeroVectors::kRefuse, ZeroVectors::kAllow};
 
 // The value among `values` that is called `name`; `what` names the kind in the
@@ -99,6 +99,8 @@ std::string_view ToString(SketchPolicy policy) {
       return "none";
     case SketchPolicy::kI8:
       return "i8";
+    case SketchPolicy::kPca:
+      return "pca";
   }
   return "unknown";
 }

@@ -19,13 +19,16 @@ std::string_view SuffixOf(format::PlaneKind kind) {
       return ".base";
     case format::PlaneKind::kSketch:
       return ".i8";
+    case format::PlaneKind::kPca:
+      return ".pca";
   }
   return "";
 }
 
 // nullopt: not the name of a plane.
 std::optional<Directory::PlaneName> ParsePlaneName(std::string_view name) {
-  for (const auto kind : {format::PlaneKind::kBase, format::PlaneKind::kSketch}) {
+  for (const auto kind :
+       {format::PlaneKind::kBase, format::PlaneKind::kSketch, format::PlaneKind::kPca}) {
     if (!name.ends_with(SuffixOf(kind))) continue;
     const char* const end = name.data() + name.size() - SuffixOf(kind).size();
     std::uint64_t number = 0;

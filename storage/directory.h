@@ -4,7 +4,8 @@
 //   FORMAT                 "Quarry store, format 1\n"; written last when a store is made
 //   catalog/               RocksDB
 //   slabs/<number>.base    base planes
-//   slabs/<number>.i8      sketches
+//   slabs/<number>.i8      i8 sketches
+//   slabs/<number>.pca     pca sketches
 
 #pragma once
 

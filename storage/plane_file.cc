@@ -9,8 +9,8 @@ namespace quarry::storage {
 namespace {
 
 std::string NameOf(const format::PlaneHeader& header) {
-  return "slab " + std::to_string(header.slab) +
-         (header.kind == format::PlaneKind::kSketch ? " sketch" : "");
+  constexpr const char* kKinds[] = {"", " sketch", " pca sketch"};  // by PlaneKind - 1
+  return "slab " + std::to_string(header.slab) + kKinds[static_cast<int>(header.kind) - 1];
 }
 
 Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
@@ -21,7 +21,7 @@ Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
   QUARRY_TRY(file->Sync());
   QUARRY_TRY(directory.vfs().SyncDirectory(directory.slabs_path()));
   QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
-  return PlaneFile{std::move(file), std::move(mapping)};
+  return PlaneFile{header, std::move(file), std::move(mapping)};
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& h
   return plane;
 }
 
-Result<PlaneFile> OpenPlane(Directory& directory, const format::PlaneHeader& expected) {
+Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected) {
   const std::string path = directory.plane_path(expected.slab, expected.kind);
   auto file = directory.vfs().OpenFile(path, Vfs::Open::kRead);
   if (file.status().code() == StatusCode::kNotFound) {
@@ -51,11 +51,16 @@ Result<PlaneFile> OpenPlane(Directory& directory, const format::PlaneHeader& exp
   QUARRY_TRY((*file)->ReadAt(0, head));
   const auto header = format::DecodePlaneHeader(head, bytes);
   if (!header.ok()) return header.status().WithContext(NameOf(expected));
+  if (expected.kind == format::PlaneKind::kPca) {
+    expected.capacity_rows = header->capacity_rows;
+  }
+  expected.pca_units = header->pca_units;
+  expected.model_checksum = header->model_checksum;
   if (*header != expected) {
     return Status::Corruption(NameOf(expected) + ": header is that of another plane");
   }
   QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
-  return PlaneFile{nullptr, std::move(mapping)};
+  return PlaneFile{*header, nullptr, std::move(mapping)};
 }
 
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,

@@ -12,6 +12,7 @@
 namespace quarry::storage {
 
 struct PlaneFile {
+  format::PlaneHeader header;
   std::unique_ptr<File> file;  // for writing; null after OpenPlane
   std::unique_ptr<Mapping> mapping;
 };
@@ -20,9 +21,10 @@ struct PlaneFile {
 // Errors: kAlreadyExists, kNoSpace, kIoError; no file is left behind.
 Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& header);
 
-// Maps an existing file, whose header must be `expected`.
+// Maps an existing file, whose header must be `expected` in all but what a pca
+// sketch says of itself.
 // Errors: kCorruption (also when the file is missing), kNotSupported, kIoError.
-Result<PlaneFile> OpenPlane(Directory& directory, const format::PlaneHeader& expected);
+Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected);
 
 // The file of a plane, for writing.
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,

@@ -14,50 +14,75 @@ namespace {
 
 constexpr std::size_t kWriteBytes = 1u << 20;  // of tiles, in one write
 
+std::size_t TileBytesOf(const format::PlaneHeader& header) {
+  return header.kind == format::PlaneKind::kPca ? header.pca_shape().tile_bytes()
+                                                : format::TileBytes(header.dim);
+}
+
 }  // namespace
 
 Sketch::Sketch(std::shared_ptr<Directory> directory, format::PlaneHeader header)
     : directory_(std::move(directory)),
       header_(std::move(header)),
       layout_(header_.layout()),
-      tile_bytes_(format::TileBytes(header_.dim)) {}
+      tile_bytes_(TileBytesOf(header_)) {}
 
-Result<std::unique_ptr<Sketch>> Sketch::Create(std::shared_ptr<Directory> directory,
-                                               const format::PlaneHeader& header) {
+Sketch::~Sketch() {
+  mapping_.reset();
+  file_.reset();
+  // A file that cannot be removed now is unlisted: the next open removes it.
+  if (obsolete_) (void)RemoveFile();
+}
+
+Result<std::shared_ptr<Sketch>> Sketch::Create(std::shared_ptr<Directory> directory,
+                                               const format::PlaneHeader& header,
+                                               std::span<const std::byte> model) {
   QUARRY_ASSIGN(PlaneFile plane, CreatePlane(*directory, header));
-  std::unique_ptr<Sketch> sketch(new Sketch(std::move(directory), header));
+  const std::shared_ptr<Sketch> sketch(new Sketch(std::move(directory), header));
   sketch->file_ = std::move(plane.file);
   sketch->mapping_ = std::move(plane.mapping);
+  if (model.empty()) return sketch;
+  QUARRY_CHECK(model.size() == header.pca_shape().model_bytes());
+  sketch->SetObsolete(true);  // until it is complete, a failure removes it
+  QUARRY_TRY(sketch->file_->WriteAt(sketch->layout_.model_offset, model));
+  sketch->SetObsolete(false);
   return sketch;
 }
 
-Result<std::unique_ptr<Sketch>> Sketch::Open(std::shared_ptr<Directory> directory,
+Result<std::shared_ptr<Sketch>> Sketch::Open(std::shared_ptr<Directory> directory,
                                              const format::PlaneHeader& expected) {
   QUARRY_ASSIGN(PlaneFile plane, OpenPlane(*directory, expected));
-  std::unique_ptr<Sketch> sketch(new Sketch(std::move(directory), expected));
+  const std::shared_ptr<Sketch> sketch(new Sketch(std::move(directory), plane.header));
   sketch->mapping_ = std::move(plane.mapping);
+  if (expected.kind != format::PlaneKind::kPca) return sketch;
+  const auto model = sketch->mapping_->bytes().subspan(sketch->layout_.model_offset,
+                                                       plane.header.pca_shape().model_bytes());
+  if (format::Checksum(model.data(), model.size()) != plane.header.model_checksum) {
+    return Status::Corruption("slab " + std::to_string(expected.slab) +
+                              " pca sketch: its model does not match its checksum");
+  }
   return sketch;
 }
 
-Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const ReadRows& read) {
+Status Sketch::RemoveFile() const {
+  return directory_->vfs().Remove(directory_->plane_path(header_.slab, header_.kind));
+}
+
+Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const FillTile& fill) {
   if (first >= last) return Status::Ok();
   if (file_ == nullptr) {
     QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
   }
-  const std::size_t dim = header_.dim;
-  std::vector<float> rows(format::kTileRows * dim);
   const auto at_once = static_cast<std::uint32_t>(
       std::clamp<std::size_t>(kWriteBytes / tile_bytes_, 1, last - first));
   std::vector<std::byte> tiles(at_once * tile_bytes_);
   std::vector<std::uint64_t> checksums(at_once);
   for (std::uint32_t start = first; start < last; start += at_once) {
     const std::uint32_t n = std::min(at_once, last - start);
+    std::fill(tiles.begin(), tiles.end(), std::byte{});
     for (std::uint32_t i = 0; i < n; ++i) {
       std::byte* const tile = tiles.data() + i * tile_bytes_;
-      read(start + i, rows.data());
-      for (std::size_t row = 0; row < format::kTileRows; ++row) {
-        format::EncodeTileRow(rows.data() + row * dim, dim, row, tile);
-      }
+      fill(start + i, tile);
       checksums[i] = format::Checksum(tile, tile_bytes_);
     }
     QUARRY_TRY(file_->WriteAt(layout_.codes_offset + start * tile_bytes_,

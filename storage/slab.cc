@@ -18,13 +18,14 @@ using format::kBlockRecordBytes;
 
 std::string NameOf(std::uint64_t number) { return "slab " + std::to_string(number); }
 
-format::PlaneHeader SketchHeader(format::PlaneHeader header) {
-  header.kind = format::PlaneKind::kSketch;
-  header.level = Level::kI8;
+}  // namespace
+
+format::PlaneHeader Slab::HeaderOf(format::PlaneKind kind) const {
+  format::PlaneHeader header = header_;
+  header.kind = kind;
+  if (kind != format::PlaneKind::kBase) header.level = Level::kI8;
   return header;
 }
-
-}  // namespace
 
 Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
     : directory_(std::move(directory)),
@@ -32,15 +33,11 @@ Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
       layout_(format::PlaneLayout::For(header_.level, header_.dim, header_.capacity_rows)) {}
 
 Slab::~Slab() {
-  const bool has_sketch = sketch_ != nullptr;
   mapping_.reset();
   file_.reset();
-  sketch_.reset();
   if (!obsolete_) return;
-  // Files that cannot be removed now are unlisted: the next open removes them.
-  Vfs& vfs = directory_->vfs();
-  (void)vfs.Remove(directory_->plane_path(number(), format::PlaneKind::kBase));
-  if (has_sketch) (void)vfs.Remove(directory_->plane_path(number(), format::PlaneKind::kSketch));
+  // A file that cannot be removed now is unlisted: the next open removes it.
+  (void)directory_->vfs().Remove(directory_->plane_path(number(), format::PlaneKind::kBase));
 }
 
 Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,
@@ -51,7 +48,8 @@ Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,
   slab->mapping_ = std::move(plane.mapping);
   if (with_sketch) {
     slab->MarkObsolete();  // until it is complete, a failure removes it
-    QUARRY_ASSIGN(slab->sketch_, Sketch::Create(std::move(directory), SketchHeader(header)));
+    QUARRY_ASSIGN(slab->sketch_,
+                  Sketch::Create(std::move(directory), slab->HeaderOf(format::PlaneKind::kSketch)));
     slab->obsolete_ = false;
   }
   return slab;
@@ -91,26 +89,57 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   }
   const std::uint32_t end = at + static_cast<std::uint32_t>(n);
   QUARRY_TRY(WriteBlockRecords(committed, at, end, sequence));
-  return WriteSketch(at / format::kTileRows, end / format::kTileRows);
+  if (sketch_ == nullptr) return Status::Ok();
+  return WriteSketch(*sketch_, at / format::kTileRows, end / format::kTileRows);
+}
+
+void Slab::Decode(std::size_t first, std::size_t n, float* out) const {
+  for (std::size_t i = 0; i < n; ++i) {
+    format::DecodeRow(header_.level, codes(first + i),
+                      scales() == nullptr ? 1 : scales()[first + i], header_.dim,
+                      out + i * header_.dim);
+  }
 }
 
 // Tiles of the rows as the base holds them. Rows that fill no tile have none.
-Status Slab::WriteSketch(std::uint32_t first_tile, std::uint32_t last_tile) {
-  if (sketch_ == nullptr) return Status::Ok();
+Status Slab::WriteSketch(Sketch& sketch, std::uint32_t first_tile, std::uint32_t last_tile) const {
   const std::size_t dim = header_.dim;
-  return sketch_->WriteTiles(first_tile, last_tile, [&](std::uint32_t tile, float* out) {
-    for (std::size_t i = 0; i < format::kTileRows; ++i) {
-      const std::size_t position = std::size_t{tile} * format::kTileRows + i;
-      format::DecodeRow(header_.level, codes(position),
-                        scales() == nullptr ? 1 : scales()[position], dim, out + i * dim);
+  std::vector<float> rows(format::kTileRows * dim);
+  return sketch.WriteTiles(first_tile, last_tile, [&](std::uint32_t tile, std::byte* out) {
+    Decode(std::size_t{tile} * format::kTileRows, format::kTileRows, rows.data());
+    for (std::size_t row = 0; row < format::kTileRows; ++row) {
+      format::EncodeTileRow(rows.data() + row * dim, dim, row, out);
     }
   });
+}
+
+Result<std::shared_ptr<Sketch>> Slab::BuildSketch(std::uint32_t committed,
+                                                  const std::function<bool()>& go_on) const {
+  constexpr std::uint32_t kTilesAtOnce = 64;
+  QUARRY_ASSIGN(auto sketch, Sketch::Create(directory_, HeaderOf(format::PlaneKind::kSketch)));
+  sketch->SetObsolete(true);  // until the caller lists it
+  const std::uint32_t tiles = committed / format::kTileRows;
+  for (std::uint32_t tile = 0; tile < tiles; tile += kTilesAtOnce) {
+    if (!go_on()) return Status::Cancelled("the sketch was not completed");
+    QUARRY_TRY(WriteSketch(*sketch, tile, std::min(tiles, tile + kTilesAtOnce)));
+  }
+  QUARRY_TRY(sketch->Sync());
+  return sketch;
+}
+
+Status Slab::UseSketch(std::shared_ptr<Sketch> sketch, std::uint32_t built,
+                       std::uint32_t committed) {
+  if (sketch != nullptr) {
+    QUARRY_TRY(WriteSketch(*sketch, built / format::kTileRows, committed / format::kTileRows));
+  }
+  sketch_ = std::move(sketch);
+  return Status::Ok();
 }
 
 Status Slab::SyncSketch() { return sketch_ == nullptr ? Status::Ok() : sketch_->Sync(); }
 
 Result<std::optional<std::string>> Slab::OpenSketch(std::uint32_t committed, bool full) {
-  auto opened = Sketch::Open(directory_, SketchHeader(header_));
+  auto opened = Sketch::Open(directory_, HeaderOf(format::PlaneKind::kSketch));
   if (opened.status().code() == StatusCode::kCorruption) {
     if (!directory_->read_only()) QUARRY_TRY(RebuildSketch(committed));
     return std::optional(opened.status().message());
@@ -121,7 +150,7 @@ Result<std::optional<std::string>> Slab::OpenSketch(std::uint32_t committed, boo
   for (std::uint32_t tile = 0; !full && tile < committed / format::kTileRows; ++tile) {
     if (sketch_->Matches(tile)) continue;
     ++damaged;
-    if (!directory_->read_only()) QUARRY_TRY(WriteSketch(tile, tile + 1));
+    if (!directory_->read_only()) QUARRY_TRY(WriteSketch(*sketch_, tile, tile + 1));
   }
   if (damaged == 0) return std::optional<std::string>();
   if (directory_->read_only()) sketch_.reset();
@@ -133,8 +162,8 @@ Status Slab::RebuildSketch(std::uint32_t committed) {
   const std::string path = directory_->plane_path(number(), format::PlaneKind::kSketch);
   QUARRY_ASSIGN(const bool exists, directory_->vfs().Exists(path));
   if (exists) QUARRY_TRY(directory_->vfs().Remove(path));
-  QUARRY_ASSIGN(sketch_, Sketch::Create(directory_, SketchHeader(header_)));
-  QUARRY_TRY(WriteSketch(0, committed / format::kTileRows));
+  QUARRY_ASSIGN(sketch_, Sketch::Create(directory_, HeaderOf(format::PlaneKind::kSketch)));
+  QUARRY_TRY(WriteSketch(*sketch_, 0, committed / format::kTileRows));
   return sketch_->Sync();
 }
 

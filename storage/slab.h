@@ -1,5 +1,5 @@
 // A slab: rows of one collection in a base plane, appended to and never changed,
-// and, where it is wanted, their sketch.
+// and, where it is wanted, the sketch that grows with them.
 //
 // Files are preallocated and mapped once, for reading; appends go through pwrite. Rows become real
 // when the catalog commits their count: a slab does not know how many of its rows are committed,
@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,18 +77,39 @@ class Slab {
   // Needed before a catalog lists the slab as full. Errors: as Sync.
   Status SyncSketch();
 
-  // Null: this slab has none.
-  const Sketch* sketch() const { return sketch_.get(); }
+  // The i8 sketch that appends write, too; null: there is none. It changes, so this
+  // is for the writer: readers have the sketch of their state.
+  const std::shared_ptr<Sketch>& sketch() const { return sketch_; }
+
+  // A sketch of the first `committed` rows, synced, obsolete, and not written by
+  // appends yet. `go_on` is asked between tiles; false: kCancelled.
+  // Errors: kCancelled, kNoSpace, kIoError; no file is left behind.
+  Result<std::shared_ptr<Sketch>> BuildSketch(std::uint32_t committed,
+                                              const std::function<bool()>& go_on) const;
+
+  // Lets appends write a sketch, which has the tiles of the first `built` rows and
+  // gets those of the first `committed`. Null: they write none any more.
+  // Errors: kNoSpace, kIoError.
+  Status UseSketch(std::shared_ptr<Sketch> sketch, std::uint32_t built, std::uint32_t committed);
+
+  // The header of a plane of this slab.
+  format::PlaneHeader HeaderOf(format::PlaneKind kind) const;
+  const std::shared_ptr<Directory>& directory() const { return directory_; }
+
+  // Rows first .. first + n - 1 as f32.
+  //   out   [n, dim]
+  void Decode(std::size_t first, std::size_t n, float* out) const;
 
   // Lets the last owner remove the files: no committed state lists them any more.
-  void MarkObsolete() { obsolete_.store(true, std::memory_order_relaxed); }
+  void MarkObsolete() {
+    obsolete_.store(true, std::memory_order_relaxed);
+    if (sketch_ != nullptr) sketch_->SetObsolete(true);
+  }
 
   std::uint64_t number() const { return header_.slab; }
   std::uint32_t capacity_rows() const { return header_.capacity_rows; }
-  // Of all planes.
-  std::uint64_t file_bytes() const {
-    return layout_.file_bytes + (sketch_ == nullptr ? 0 : sketch_->file_bytes());
-  }
+  std::uint64_t file_bytes() const { return layout_.file_bytes; }  // of the base plane
+  std::uint32_t dim() const { return header_.dim; }
   std::size_t row_bytes() const { return layout_.row_bytes; }
 
   // Columns, by position. Entries below the committed count are valid.
@@ -122,7 +144,7 @@ class Slab {
   const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
   std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
   std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
-  Status WriteSketch(std::uint32_t first_tile, std::uint32_t last_tile);
+  Status WriteSketch(Sketch& sketch, std::uint32_t first_tile, std::uint32_t last_tile) const;
   Status RebuildSketch(std::uint32_t committed);
   Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
                            std::uint64_t sequence);
@@ -132,7 +154,7 @@ class Slab {
   const format::PlaneLayout layout_;
   std::unique_ptr<Mapping> mapping_;
   std::unique_ptr<File> file_;  // opened by the first Append; the writer's
-  std::unique_ptr<Sketch> sketch_;
+  std::shared_ptr<Sketch> sketch_;
   std::atomic<bool> obsolete_ = false;
 };
 

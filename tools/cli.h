@@ -53,6 +53,7 @@ class CommandLine {
   void AddCount();
   void AddList();
   void AddInfo();
+  void AddSketch();
   void AddDrop();
   void AddBench();
 

@@ -106,9 +106,9 @@ std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
   all.push_back(AddParsed(app, "--zero-vectors", &schema->zero_vectors, ParseZeroVectors,
                           "refuse|allow",
                           "Vectors of zeros in a cosine collection; default refuse"));
-  all.push_back(AddParsed(app, "--sketch", &schema->sketch, ParseSketchPolicy, "auto|none|i8",
+  all.push_back(AddParsed(app, "--sketch", &schema->sketch, ParseSketchPolicy, "auto|none|i8|pca",
                           "Small copies of vectors that make searches read less; default auto: "
-                          "i8 from 64 dimensions up"));
+                          "i8 from 64 dimensions up, and pca where it pays"));
   return all;
 }
 
@@ -125,6 +125,7 @@ void CommandLine::AddCommands() {
   AddList();
   AddInfo();
   AddExport();
+  AddSketch();
   AddDrop();
   AddBench();
 }
@@ -297,6 +298,19 @@ void CommandLine::AddInfo() {
   auto options = std::make_shared<CollectionOptions>();
   command.app->add_option("COLL", options->collection, "Only this collection")->option_text(" ");
   command.run = [this, options] { return RunInfo(global_, *options); };
+}
+
+void CommandLine::AddSketch() {
+  CliCommand& command = Add("sketch", "Make or drop the sketches of a collection",
+                            "  quarry sketch my.store docs --add pca\n"
+                            "  quarry sketch my.store docs --drop i8\n");
+  auto options = std::make_shared<SketchCommandOptions>();
+  AddCollection(&command, &options->collection);
+  AddText(command.app, "--add", &options->add, "auto|i8|pca",
+          "Keep these sketches from now on, and make those that are missing");
+  AddText(command.app, "--drop", &options->drop, "i8|pca",
+          "Keep these no longer; without i8 sketches there are no pca sketches");
+  command.run = [this, options] { return RunSketch(global_, *options); };
 }
 
 void CommandLine::AddDrop() {

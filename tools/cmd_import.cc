@@ -68,6 +68,13 @@ class Target {
     return batch->Write(store_.get(), *collection_);
   }
 
+  // Waits for the sketches: searches are fast from now on.
+  Status Finish(const GlobalOptions& global) {
+    if (!collection_) return Status::Ok();
+    const Status made = MakeSketches(global, *collection_, collection_->schema().sketch);
+    return made.code() == StatusCode::kCancelled ? Status::Ok() : made;
+  }
+
   Status Close() { return store_->Close(); }
 
   const CollectionSchema& schema() const { return schema_; }
@@ -187,6 +194,7 @@ Result<int> RunImport(const GlobalOptions& global, const ImportOptions& options)
                               status.message(), written),
                   status.outcome());
   }
+  if (!Interrupted()) QUARRY_TRY(target->Finish(global));
   QUARRY_TRY(target->Close());
   if (Interrupted()) return ReportInterrupted(global, importer.counts(), importer.seconds());
   QUARRY_TRY(Report(global, importer.counts(), importer.seconds()));

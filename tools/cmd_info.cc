@@ -28,6 +28,7 @@ Result<Json> Describe(const std::string& path, const Store& store, std::size_t c
 Json Describe(const SlabInfo& slab) {
   Json planes = Json::array({"base"});
   if (slab.sketched) planes.push_back("i8");
+  if (slab.pca) planes.push_back("pca");
   return {{"number", slab.number},     {"planes", std::move(planes)}, {"first_row", slab.first_row},
           {"last_row", slab.last_row}, {"rows", slab.rows},           {"dead", slab.dead},
           {"capacity", slab.capacity}, {"bytes", slab.bytes},         {"active", slab.active}};

@@ -103,6 +103,12 @@ struct BenchOptions {
   std::vector<std::size_t> threads;                 // empty: one, and one for each core
 };
 
+struct SketchCommandOptions {
+  std::string collection;
+  std::string add;  // one of the two
+  std::string drop;
+};
+
 struct CollectionOptions {
   std::string collection;  // may be empty where the command allows it
 };
@@ -121,7 +127,11 @@ Result<int> RunCount(const GlobalOptions& global, const CollectionOptions& optio
 Result<int> RunList(const GlobalOptions& global);
 Result<int> RunInfo(const GlobalOptions& global, const CollectionOptions& options);
 Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options);
+Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& options);
 Result<int> RunDrop(const GlobalOptions& global, const CollectionOptions& options);
+
+// Makes sketches by the policy, with progress; kCancelled when interrupted.
+Status MakeSketches(const GlobalOptions& global, Collection& collection, SketchPolicy policy);
 
 // The exit code that a failure ends with.
 int ExitCodeOf(StatusCode code);

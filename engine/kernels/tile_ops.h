@@ -45,6 +45,14 @@ inline I32s Broadcast4Bytes(const void* bytes) {
   return I32s(value);
 }
 
+// A word of codes of each of kLanes rows.
+struct RowWords {
+  I32s bits;
+};
+inline RowWords LoadRowWords(const std::uint8_t* word) {
+  return {xsimd::bitwise_cast<I32s>(U8s::load_unaligned(word))};
+}
+
 #if defined(__AVX512VNNI__)
 
 constexpr std::size_t kBlockQueries = 6;  // that share the loads of a row; measured
@@ -57,7 +65,13 @@ struct QueryCodes {
   __m512i bytes;
 };
 
-inline RowCodes LoadRowCodes(const std::uint8_t* group) { return {_mm512_loadu_si512(group)}; }
+// The codes of kBits that begin at bit kShift of each byte.
+template <unsigned kBits, unsigned kShift>
+inline RowCodes Unpack(const RowWords& words) {
+  if constexpr (kBits == 8) return {words.bits};
+  return {_mm512_and_si512(_mm512_srli_epi32(words.bits, kShift),
+                           _mm512_set1_epi8(static_cast<char>((1u << kBits) - 1)))};
+}
 
 // sum + the four products of each lane.
 inline I32s AddProducts(I32s sum, const RowCodes& rows, const QueryCodes& query) {
@@ -93,9 +107,14 @@ struct QueryCodes {
   I16s even, odd;
 };
 
-inline RowCodes LoadRowCodes(const std::uint8_t* group) {
-  const U16s pairs = xsimd::bitwise_cast<U16s>(U8s::load_unaligned(group));
-  return {xsimd::bitwise_cast<I16s>(pairs & U16s(0xff)), xsimd::bitwise_cast<I16s>(pairs >> 8)};
+// The codes of kBits that begin at bit kShift of each byte.
+template <unsigned kBits, unsigned kShift>
+inline RowCodes Unpack(const RowWords& words) {
+  const U16s pairs = xsimd::bitwise_cast<U16s>(words.bits);
+  const U16s mask((1u << kBits) - 1);
+  const U16s odd = pairs >> (8 + kShift);
+  return {xsimd::bitwise_cast<I16s>((kShift == 0 ? pairs : pairs >> kShift) & mask),
+          xsimd::bitwise_cast<I16s>(kShift + kBits == 8 ? odd : odd & mask)};
 }
 
 // Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1].

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "engine/kernels/tile_ops.h"
@@ -19,8 +20,8 @@
 namespace quarry::kernels {
 namespace {
 
-constexpr std::size_t kGroupBytes = kTileRows * 4;
-constexpr std::size_t kMaxChunkGroups = 128;  // 32 KB of a tile
+constexpr std::size_t kWordBytes = kTileRows * 4;  // of all rows
+constexpr std::size_t kMaxChunkGroups = 128;       // 32 KB of a tile
 
 // Registers of rows in a block of n_queries <= kBlockQueries. Measured; their sums
 // and the operands fill what registers there are.
@@ -91,9 +92,15 @@ inline void Store(const Values<RowSums<n>, kQueries>& sums, std::int32_t* to) {
 }
 
 template <std::size_t n>
-inline void Load(const std::uint8_t* group, Values<RowCodes, n>& rows) {
-  rows.first = LoadRowCodes(group);
-  if constexpr (n > 1) Load(group + 4 * kLanes, rows.rest);
+inline void Load(const std::uint8_t* word, Values<RowWords, n>& rows) {
+  rows.first = LoadRowWords(word);
+  if constexpr (n > 1) Load(word + 4 * kLanes, rows.rest);
+}
+
+template <unsigned kBits, unsigned kShift, std::size_t n>
+inline void Unpack(const Values<RowWords, n>& words, Values<RowCodes, n>& codes) {
+  codes.first = Unpack<kBits, kShift>(words.first);
+  if constexpr (n > 1) Unpack<kBits, kShift>(words.rest, codes.rest);
 }
 
 template <std::size_t n>
@@ -110,14 +117,27 @@ inline void Add(const Values<RowCodes, n>& rows, const Queries& queries, std::si
   if constexpr (kQueries > 1) Add<kFirst + 1>(rows, queries, group, sums.rest);
 }
 
-// The sums of kQueries queries with all rows, over a chunk of groups; with `add`,
+// Adds the products of all groups that a word holds.
+template <unsigned kBits, unsigned kShift, std::size_t n, class Queries, std::size_t kQueries>
+inline void AddWord(const Values<RowWords, n>& words, const Queries& queries, std::size_t group,
+                    Values<RowSums<n>, kQueries>& sums) {
+  Values<RowCodes, n> codes;
+  Unpack<kBits, kShift>(words, codes);
+  Add<0>(codes, queries, group, sums);
+  if constexpr (kShift + kBits < 8) {
+    AddWord<kBits, kShift + kBits>(words, queries, group + 1, sums);
+  }
+}
+
+// The sums of kQueries queries with all rows, over a chunk of words; with `add`,
 // on top of what `sums` holds. Other arguments as of TileSumsFunction.
-// REQUIRES: groups <= kMaxChunkGroups
-template <std::size_t kQueries>
+// REQUIRES: words * 8 / kBits <= kMaxChunkGroups
+template <unsigned kBits, std::size_t kQueries>
 void SumChunk(const std::int8_t* queries, std::size_t query_stride, const std::uint8_t* tile,
-              std::size_t groups, bool add, std::int32_t* sums) {
+              std::size_t words, bool add, std::int32_t* sums) {
   constexpr std::size_t n = BlockRegisters(kQueries);
-  const QueryBlock<kQueries, kMaxChunkGroups> block(queries, query_stride, groups);
+  constexpr std::size_t kWordGroups = 8 / kBits;
+  const QueryBlock<kQueries, kMaxChunkGroups> block(queries, query_stride, words * kWordGroups);
   for (std::size_t row = 0; row < kTileRows; row += n * kLanes) {
     Values<RowSums<n>, kQueries> total;
     if (add) {
@@ -125,37 +145,54 @@ void SumChunk(const std::int8_t* queries, std::size_t query_stride, const std::u
     } else {
       Clear(total);
     }
-    for (std::size_t g = 0; g < groups; ++g) {
-      Values<RowCodes, n> rows;
-      Load(tile + g * kGroupBytes + 4 * row, rows);
-      Add<0>(rows, block, g, total);
+    for (std::size_t w = 0; w < words; ++w) {
+      Values<RowWords, n> rows;
+      Load(tile + w * kWordBytes + 4 * row, rows);
+      AddWord<kBits, 0>(rows, block, w * kWordGroups, total);
     }
     Store(total, sums + row);
   }
 }
 
-template <class QueryCounts>
+template <unsigned kBits, class QueryCounts>
 struct ChunkFunctions;
-template <std::size_t... i>
-struct ChunkFunctions<std::index_sequence<i...>> {
-  static constexpr decltype(&SumChunk<1>) kTable[] = {SumChunk<i + 1>...};  // by queries - 1
+template <unsigned kBits, std::size_t... i>
+struct ChunkFunctions<kBits, std::index_sequence<i...>> {
+  static constexpr decltype(&SumChunk<8, 1>) kTable[] = {SumChunk<kBits, i + 1>...};  // queries - 1
 };
-constexpr auto& kSumChunk = ChunkFunctions<std::make_index_sequence<kBlockQueries>>::kTable;
 
-void Sums(const std::int8_t* queries, std::size_t n_queries, std::size_t query_stride,
-          const std::uint8_t* tile, std::size_t groups, std::int32_t* sums) {
-  const std::size_t chunk = ChunkGroups(n_queries);
-  for (std::size_t g = 0; g < groups; g += chunk) {
-    const std::size_t n_groups = groups - g < chunk ? groups - g : chunk;
+template <unsigned kBits>
+void SumsOf(const std::int8_t* queries, std::size_t n_queries, std::size_t query_stride,
+            const std::uint8_t* tile, std::size_t words, bool add, std::int32_t* sums) {
+  constexpr auto& kSumChunk =
+      ChunkFunctions<kBits, std::make_index_sequence<kBlockQueries>>::kTable;
+  constexpr std::size_t kWordGroups = 8 / kBits;
+  const std::size_t chunk = ChunkGroups(n_queries) / kWordGroups;
+  for (std::size_t w = 0; w < words; w += chunk) {
+    const std::size_t n_words = words - w < chunk ? words - w : chunk;
     std::size_t blocks = (n_queries + kBlockQueries - 1) / kBlockQueries;
     for (std::size_t q = 0; q < n_queries; --blocks) {
       // Blocks of like size: a small one would leave the multipliers idle.
       const std::size_t n = (n_queries - q + blocks - 1) / blocks;
-      kSumChunk[n - 1](queries + q * query_stride + 4 * g, query_stride, tile + g * kGroupBytes,
-                       n_groups, g > 0, sums + q * kTileRows);
+      kSumChunk[n - 1](queries + q * query_stride + 4 * kWordGroups * w, query_stride,
+                       tile + w * kWordBytes, n_words, add || w > 0, sums + q * kTileRows);
       q += n;
     }
   }
+}
+
+void Sums(const std::int8_t* queries, std::size_t n_queries, std::size_t query_stride,
+          const std::uint8_t* tile, std::size_t groups, std::int32_t* sums) {
+  SumsOf<8>(queries, n_queries, query_stride, tile, groups, false, sums);
+}
+
+void AddPackedSums(const std::int8_t* queries, std::size_t n_queries, std::size_t query_stride,
+                   const std::uint8_t* tile, std::size_t words, unsigned bits, std::int32_t* sums) {
+  const auto function = bits == 8   ? SumsOf<8>
+                        : bits == 4 ? SumsOf<4>
+                        : bits == 2 ? SumsOf<2>
+                                    : SumsOf<1>;
+  function(queries, n_queries, query_stride, tile, words, true, sums);
 }
 
 // Estimates and their errors for kLanes rows.
@@ -179,13 +216,15 @@ inline Bounds RowBounds(const std::int32_t* high, const std::int32_t* low, const
   return {estimate - error, estimate + error};
 }
 
-template <bool kTwoBytes>
-std::size_t SelectRows(const std::int32_t* high, const std::int32_t* low, const QueryTerms& query,
-                       const TileTerms& terms, std::uint64_t mask, float threshold, Survivor* out) {
+// Appends the rows of `mask` whose bounds reach the threshold.
+//   bounds_of   (row) -> Bounds of kLanes rows
+template <class BoundsOf>
+inline std::size_t SelectBy(const BoundsOf& bounds_of, std::uint64_t mask, float threshold,
+                            Survivor* out) {
   constexpr std::uint64_t kAllLanes = (std::uint64_t{1} << kLanes) - 1;
   std::size_t n = 0;
   for (std::size_t row = 0; row < kTileRows; row += kLanes) {
-    const Bounds bounds = RowBounds<kTwoBytes>(high, low, query, terms, row);
+    const Bounds bounds = bounds_of(row);
     // Not "greater or equal": that would drop a NaN.
     std::uint64_t left =
         ~std::uint64_t{LessBits(bounds.upper, F32s(threshold))} & kAllLanes & (mask >> row);
@@ -203,12 +242,69 @@ std::size_t SelectRows(const std::int32_t* high, const std::int32_t* low, const 
 
 std::size_t Select(const std::int32_t* high, const std::int32_t* low, const QueryTerms& query,
                    const TileTerms& terms, std::uint64_t mask, float threshold, Survivor* out) {
-  return low == nullptr ? SelectRows<false>(high, low, query, terms, mask, threshold, out)
-                        : SelectRows<true>(high, low, query, terms, mask, threshold, out);
+  const auto one_byte = [&](std::size_t row) {
+    return RowBounds<false>(high, low, query, terms, row);
+  };
+  const auto two_bytes = [&](std::size_t row) {
+    return RowBounds<true>(high, low, query, terms, row);
+  };
+  return low == nullptr ? SelectBy(one_byte, mask, threshold, out)
+                        : SelectBy(two_bytes, mask, threshold, out);
+}
+
+// Loops that the compiler makes vectors of.
+void PackedTerms(Metric metric, const float* norms, const std::uint16_t* residuals,
+                 std::size_t sections, PackedTileTerms* terms) {
+  terms->sections = sections;
+  for (std::size_t i = 0; i < kTileRows; ++i) terms->norms[i] = norms[i];
+  const bool is_l2 = metric == Metric::kL2;
+  for (std::size_t i = 0; i < kTileRows; ++i) {
+    const float squared = is_l2 ? norms[i] * norms[i] : 0;
+    terms->factor[i] = is_l2 ? 2.0F : 1.0F;
+    terms->offset[i] = -squared;
+    terms->error[i] = squared * 0x1p-20F;
+  }
+  if (metric == Metric::kCosine) {
+    // A zero row scores 0.
+    for (std::size_t i = 0; i < kTileRows; ++i) {
+      terms->factor[i] = norms[i] == 0 ? 0.0F : 1.0F / norms[i];
+    }
+  }
+  for (std::size_t s = 0; s < sections; ++s) {
+    std::uint32_t bits[kTileRows];
+    for (std::size_t i = 0; i < kTileRows; ++i) {
+      bits[i] = static_cast<std::uint32_t>(residuals[s * kTileRows + i]) << 16;
+    }
+    std::memcpy(terms->residuals[s], bits, sizeof bits);
+  }
+}
+
+// As RowBounds, for the terms of packed tiles.
+inline Bounds PackedRowBounds(const std::int32_t* high, const std::int32_t* low,
+                              const PackedQueryTerms& query, const PackedTileTerms& terms,
+                              std::size_t row) {
+  const auto load = [row](const float* column) { return F32s::load_unaligned(column + row); };
+  const F32s sum = F32s(128) * Difference(high + row, query.high_offset) +
+                   Difference(low + row, query.low_offset);
+  const F32s product = F32s(query.scale) * sum + F32s(query.constant);
+  F32s error = F32s(query.b) * load(terms.norms) + F32s(query.c);
+  for (std::size_t i = 0; i < terms.sections; ++i) {
+    error = error + F32s(query.a[i]) * load(terms.residuals[i]);
+  }
+  const F32s factor = load(terms.factor), offset = load(terms.offset), extra = load(terms.error);
+  return {(product - error) * factor + offset - extra, (product + error) * factor + offset + extra};
+}
+
+std::size_t SelectPacked(const std::int32_t* high, const std::int32_t* low,
+                         const PackedQueryTerms& query, const PackedTileTerms& terms,
+                         std::uint64_t mask, float threshold, Survivor* out) {
+  return SelectBy([&](std::size_t row) { return PackedRowBounds(high, low, query, terms, row); },
+                  mask, threshold, out);
 }
 
 }  // namespace
 
-const TileTable QUARRY_TABLE = {QUARRY_ISA_NAME, Sums, Select};
+const TileTable QUARRY_TABLE = {QUARRY_ISA_NAME, Sums,        Select,
+                                AddPackedSums,   PackedTerms, SelectPacked};
 
 }  // namespace quarry::kernels

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "engine/kernels/kernels.h"
+#include "quarry/types.h"
 
 namespace quarry::kernels {
 
@@ -62,10 +63,68 @@ using TileSelectFunction = std::size_t (*)(const std::int32_t* high, const std::
                                            const QueryTerms& query, const TileTerms& terms,
                                            std::uint64_t mask, float threshold, Survivor* out);
 
+// Packed tiles hold codes of 8, 4, 2 or 1 bits in sections of [words][64 rows][4 bytes].
+// A word holds 32 / bits dimensions of its row: dimension 4s + j in byte j, from bit
+// s * bits on. At 8 bits a word is a group.
+
+// Adds to sums the products of one section, exact.
+//   queries   [n_queries] rows of words * 32 / bits i8 (-127..127), query_stride bytes apart
+//   words     [n_words, 64, 4] u8; n_words >= 1
+//   bits      8, 4, 2 or 1
+//   sums      [n_queries, 64] i32 in and out, which must not overflow
+// Alignment is not needed. Thread-safe.
+using TilePackedSumsFunction = void (*)(const std::int8_t* queries, std::size_t n_queries,
+                                        std::size_t query_stride, const std::uint8_t* words,
+                                        std::size_t n_words, unsigned bits, std::int32_t* sums);
+
+inline constexpr std::size_t kMaxSections = 5;
+
+// What a metric makes of a packed tile's rows. (engine/pca_bounds.h says how.)
+struct alignas(64) PackedTileTerms {
+  float factor[kTileRows];  // of product and its error
+  float offset[kTileRows];  // added to it
+  float error[kTileRows];   // on top
+  float norms[kTileRows];
+  float residuals[kMaxSections][kTileRows];
+  std::size_t sections;  // of which there are residuals
+};
+
+// Fills the terms.
+//   norms       [64] f32, not negative
+//   residuals   [sections, 64] bf16
+//   sections    1..kMaxSections
+using TilePackedTermsFunction = void (*)(Metric metric, const float* norms,
+                                         const std::uint16_t* residuals, std::size_t sections,
+                                         PackedTileTerms* terms);
+
+// The query's share. In f32 arithmetic, any order of operations:
+//   sum      = 128 * (high[row] - high_offset) + low[row] - low_offset
+//   product  = scale * sum + constant
+//   error    = sum of a[i] * residuals[i][row] + b * norms[row] + c
+//   bounds   = (product -+ error) * factor[row] + offset[row] -+ error[row]
+struct PackedQueryTerms {
+  float scale;
+  float constant;
+  float a[kMaxSections];
+  float b;
+  float c;
+  std::int32_t high_offset;
+  std::int32_t low_offset;
+};
+
+// As TileSelectFunction.
+using TilePackedSelectFunction = std::size_t (*)(const std::int32_t* high, const std::int32_t* low,
+                                                 const PackedQueryTerms& query,
+                                                 const PackedTileTerms& terms, std::uint64_t mask,
+                                                 float threshold, Survivor* out);
+
 struct TileTable {
   const char* name;  // that of the Table it goes with, or "avx512vnni"
   TileSumsFunction sums;
   TileSelectFunction select;
+  TilePackedSumsFunction add_packed_sums;
+  TilePackedTermsFunction packed_terms;
+  TilePackedSelectFunction select_packed;
 };
 
 // The tile kernels for a table of Available(): the fastest of its instruction

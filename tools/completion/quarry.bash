@@ -1,7 +1,7 @@
 # Completion of the command `quarry` for bash: commands, options, values of
 # options, and the collections of the store that is given.
 
-_quarry_commands='create import search get delete apply count list info export drop bench'
+_quarry_commands='create import search get delete apply count list info export sketch drop bench'
 _quarry_global_options='--json --quiet --no-color --yes --threads --version --help'
 
 # The options of a command, beside the global ones.
@@ -15,6 +15,7 @@ _quarry_options() {
     delete) echo '--ids' ;;
     apply) echo '--vectors --batch' ;;
     export) echo '--with' ;;
+    sketch) echo '--add --drop' ;;
     bench) echo '--queries -k --batch --threads' ;;
   esac
 }
@@ -35,7 +36,7 @@ _quarry_values() {
     --metric) echo 'cosine dot l2' ;;
     --id-type) echo 'u64 string' ;;
     --zero-vectors) echo 'refuse allow' ;;
-    --sketch) echo 'auto none i8' ;;
+    --sketch) echo 'auto none i8 pca' ;;
     --on-bad) echo 'refuse skip' ;;
     --format) echo 'auto npy npz fvecs bvecs ivecs fbin u8bin jsonl csv' ;;
     --with) echo 'metadata vector metadata,vector' ;;

@@ -27,8 +27,9 @@ struct SlabInfo {
   std::uint64_t rows = 0;      // committed
   std::uint64_t dead = 0;      // of those, replaced or deleted
   std::uint64_t capacity = 0;  // rows the file has room for
-  std::uint64_t bytes = 0;     // of the file
+  std::uint64_t bytes = 0;     // of its files
   bool sketched = false;       // slabs/<number>.i8 is there and in use
+  bool pca = false;            // slabs/<number>.pca is there and in use
   bool active = false;         // takes the next rows
 };
 
@@ -118,6 +119,13 @@ class Collection {
   // for them.
   Result<std::vector<std::vector<Hit>>> Search(const VectorView& queries,
                                                const SearchOptions& options = {}) const;
+
+  // From now on the collection keeps sketches by `policy`. Drops those that it does
+  // not want, then makes those that are missing, the active slab's too; reads and
+  // writes go on meanwhile. No answer changes.
+  // Errors: kInvalidArgument, kCancelled (the policy is set, and what was made
+  // stays).
+  Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});
 
   // Sizes and slabs, as of now.
   Result<CollectionInfo> Info() const;

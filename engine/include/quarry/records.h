@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -88,6 +89,15 @@ struct ScrollOptions {
   std::optional<std::uint64_t> after_row = {};  // with kRow
   With with = {};
   std::shared_ptr<const Snapshot> snapshot = {};  // as in ReadOptions
+};
+
+struct SketchOptions {
+  // Asked now and then; false: the call ends with kCancelled. Null: always true. Must
+  // not throw.
+  std::function<bool()> go_on = nullptr;
+  // Called on the calling thread after each sketch with how many were made; must not
+  // throw.
+  std::function<void(std::uint64_t made)> progress = nullptr;
 };
 
 // What a search did, for all its queries together.

@@ -38,6 +38,9 @@ struct OpenOptions {
   // Threads that searches may use, the caller's among them; 1: no thread is
   // started for them. (RocksDB always has its own for flush and compaction.)
   std::size_t threads = 1;
+  // Whether the store may have a thread of its own that makes pca sketches of full
+  // slabs, one at a time.
+  bool background = true;
   // Writes are refused with kNoSpace when they would leave less than this free
   // on the file system.
   std::uint64_t reserve_bytes = 64ull << 20;

@@ -53,9 +53,12 @@ enum class ZeroVectors : std::uint8_t { kRefuse = 1, kAllow = 2 };
 // Whether a collection keeps sketches, which make searches read less. Persistent:
 // never renumber.
 enum class SketchPolicy : std::uint8_t {
-  kAuto = 1,  // i8 sketches from 64 dimensions up, unless the level is i8
+  // From 64 dimensions up, unless the level is i8: i8 sketches, and pca sketches
+  // of those full slabs for which they pay.
+  kAuto = 1,
   kNone = 2,
-  kI8 = 3,
+  kI8 = 3,   // i8 sketches only
+  kPca = 4,  // i8 sketches, and pca sketches of all full slabs
 };
 
 // The names used by the command and in messages: "f32", "cosine", "u64", "int", "refuse".

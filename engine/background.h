@@ -1,0 +1,43 @@
+// One thread for work that nobody waits for.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace quarry::engine {
+
+// Thread-safe. The thread starts at the first Wake.
+class Background {
+ public:
+  // `work` runs once after any number of Wakes; it returns soon after go_on() has
+  // become false, and must not throw.
+  using Work = std::function<void(const std::function<bool()>& go_on)>;
+  explicit Background(Work work) : work_(std::move(work)) {}
+  ~Background() { Stop(); }
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  void Wake();
+
+  // Waits for the work under way to return. No work is begun afterwards.
+  void Stop();
+
+ private:
+  void Run();
+
+  const Work work_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool awake_ = false;  // guarded by mutex_
+  std::thread thread_;  // guarded by mutex_
+  pid_t pid_ = 0;       // of the process that has the thread
+};
+
+}  // namespace quarry::engine

@@ -1,0 +1,95 @@
+#include "engine/pca_builder.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "engine/pca_rotation.h"
+#include "format/checksum.h"
+#include "format/status_macros.h"
+
+namespace quarry::engine {
+namespace {
+
+using format::kTileRows;
+
+constexpr double kPays = 0.8;        // of the cost without
+constexpr double kStillFits = 1.15;  // of the cost on the rows that a model was learnt from
+constexpr std::uint32_t kTilesAtOnce = 64;
+
+// Whole tiles from all over the slab.
+PcaSample SampleOf(const storage::Slab& slab, std::uint32_t rows) {
+  PcaSample sample;
+  sample.dim = slab.dim();
+  const std::size_t tiles = rows / kTileRows;
+  const std::size_t wanted = std::min(tiles, PcaSampleRows(sample.dim) / kTileRows);
+  sample.count = wanted * kTileRows;
+  sample.rows.resize(sample.count * sample.dim);
+  for (std::size_t i = 0; i < wanted; ++i) {
+    slab.Decode(i * tiles / wanted * kTileRows, kTileRows,
+                sample.rows.data() + i * kTileRows * sample.dim);
+  }
+  return sample;
+}
+
+std::optional<LearntPca> ModelFor(const PcaSample& sample, Metric metric,
+                                  const std::optional<LearntPca>& last,
+                                  const kernels::Table& kernels) {
+  if (last && PcaCost(*last, sample, metric, kernels) <= kStillFits * last->cost) return last;
+  return LearnPca(sample, metric, kernels);
+}
+
+// Writes the tiles of all rows.
+Status WriteTiles(const storage::Slab& slab, storage::Sketch& sketch, const LearntPca& learnt,
+                  const kernels::Table& kernels, ThreadPool& threads, std::size_t workers,
+                  const std::function<bool()>& go_on) {
+  const std::uint32_t tiles = sketch.rows() / kTileRows;
+  const std::size_t row_bytes = kTileRows * slab.dim();
+  workers = threads.WorkersFor(kTilesAtOnce, workers);
+  std::vector<PcaRotation> rotations(workers, PcaRotation(learnt.shape, learnt.model(), kernels));
+  std::vector<std::vector<float>> rows(workers, std::vector<float>(row_bytes));
+  std::vector<std::byte> encoded(kTilesAtOnce * sketch.tile_bytes());
+  for (std::uint32_t first = 0; first < tiles; first += kTilesAtOnce) {
+    if (!go_on()) return Status::Cancelled("the pca sketch was not completed");
+    const std::uint32_t n = std::min(tiles - first, kTilesAtOnce);
+    threads.ParallelFor(n, threads.WorkersFor(n, workers), [&](std::size_t worker, std::size_t i) {
+      slab.Decode((first + i) * kTileRows, kTileRows, rows[worker].data());
+      std::byte* const tile = encoded.data() + i * sketch.tile_bytes();
+      std::fill_n(tile, sketch.tile_bytes(), std::byte{});
+      rotations[worker].EncodeTile(rows[worker].data(), tile);
+    });
+    QUARRY_TRY(sketch.WriteTiles(first, first + n, [&](std::uint32_t tile, std::byte* out) {
+      std::copy_n(encoded.data() + (tile - first) * sketch.tile_bytes(), sketch.tile_bytes(), out);
+    }));
+  }
+  return sketch.Sync();
+}
+
+}  // namespace
+
+Result<BuiltPca> BuildPca(const SlabView& slab, Metric metric, bool always,
+                          const std::optional<LearntPca>& last, const kernels::Table& kernels,
+                          ThreadPool& threads, std::size_t workers,
+                          const std::function<bool()>& go_on) {
+  const std::size_t dim = slab.slab->dim();
+  if (dim < format::kMinPcaDim || dim > format::kMaxPcaDim || slab.rows < kTileRows) {
+    return BuiltPca{};
+  }
+  auto learnt = ModelFor(SampleOf(*slab.slab, slab.rows), metric, last, kernels);
+  if (!learnt || !(always || learnt->cost <= kPays)) return BuiltPca{};
+  if (!go_on()) return Status::Cancelled("the pca sketch was not begun");
+
+  const auto model = std::as_bytes(std::span(learnt->bytes));
+  format::PlaneHeader header = slab.slab->HeaderOf(format::PlaneKind::kPca);
+  header.capacity_rows = slab.rows / kTileRows * kTileRows;
+  header.pca_units = learnt->shape.units;
+  header.model_checksum = format::Checksum(model.data(), model.size());
+  BuiltPca built;
+  QUARRY_ASSIGN(built.sketch, storage::Sketch::Create(slab.slab->directory(), header, model));
+  built.sketch->SetObsolete(true);
+  QUARRY_TRY(WriteTiles(*slab.slab, *built.sketch, *learnt, kernels, threads, workers, go_on));
+  built.learnt = *std::move(learnt);
+  return built;
+}
+
+}  // namespace quarry::engine

@@ -1,0 +1,107 @@
+#include "engine/pca_scanner.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+namespace quarry::engine {
+namespace {
+
+using format::kTileRows;
+
+// Up to this many queries a scan waits for memory, and reading less is faster; with
+// more it waits for the multipliers, which take a dimension whatever its bits, and
+// each dimension twice, for two bytes of the query.
+constexpr std::size_t kMemoryBoundQueries = 2;
+
+bool WouldBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
+  if (queries > kMemoryBoundQueries) {
+    return slab.sketch == nullptr || 2 * slab.pca->header().pca_shape().coded_dim() < dim;
+  }
+  return slab.pca_record->Pays(slab.pca->tile_bytes(), slab.sketch == nullptr
+                                                           ? slab.slab->row_bytes() * kTileRows
+                                                           : slab.sketch->tile_bytes());
+}
+
+std::optional<PcaQueries> Prepare(const ScanQueries& queries, const storage::Sketch& sketch,
+                                  Metric metric, const kernels::Table& kernels) {
+  const format::PcaShape shape = sketch.header().pca_shape();
+  PcaQueries out;
+  for (std::size_t q = 0; q < queries.count; ++q) {
+    auto query =
+        MakePcaQuery(queries.values + q * shape.dim, shape, sketch.model(), metric, kernels);
+    if (!query) return std::nullopt;
+    out.codes.insert(out.codes.end(), query->high.begin(), query->high.end());
+    out.codes.insert(out.codes.end(), query->low.begin(), query->low.end());
+    out.queries.push_back(*std::move(query));
+  }
+  return out;
+}
+
+}  // namespace
+
+PcaPlan PlanPca(const CollectionView& view, const ScanQueries& queries, Metric metric,
+                const kernels::Table& kernels) {
+  PcaPlan plan;
+  plan.slabs.resize(view.slabs.size());
+  for (std::size_t i = 0; i < view.slabs.size(); ++i) {
+    const SlabView& slab = view.slabs[i];
+    if (slab.pca == nullptr || !WouldBeFaster(slab, queries.count, view.schema->dim)) continue;
+    const std::uint64_t model = slab.pca->header().model_checksum;
+    if (plan.queries.count(model) == 0) {
+      auto prepared = Prepare(queries, *slab.pca, metric, kernels);
+      if (!prepared) continue;
+      plan.queries.emplace(model, *std::move(prepared));
+    }
+    plan.slabs[i] = true;
+  }
+  return plan;
+}
+
+void PcaScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last,
+                           std::vector<Survivors>& survivors) {
+  const storage::Sketch& sketch = *view_.slabs[slab].pca;
+  const PcaQueries& queries = queries_.at(sketch.header().model_checksum);
+  const format::PcaShape::Sections sections = sketch.header().pca_shape().sections();
+  const std::size_t count = queries.queries.size();
+  sums_.resize(count * 2 * kTileRows);
+  std::array<kernels::Survivor, kTileRows> found;
+  for (std::size_t q = 0; q < count; ++q) survivors[q].Raise(thresholds_.Get(q));
+  for (std::size_t t = first; t < last; ++t) {
+    const std::uint64_t mask = rows_.Word(slab, t);
+    if (mask == 0) continue;
+    const format::PcaTile tile(sections, sketch.tile(static_cast<std::uint32_t>(t)));
+    // In the order of memory, which the prefetcher follows.
+    kernels_.packed_terms(metric_, tile.norms, tile.residuals, sections.count, &terms_);
+    SumTile(sections, queries, tile.codes);
+    for (std::size_t q = 0; q < count; ++q) {
+      const std::int32_t* const high = sums_.data() + 2 * q * kTileRows;
+      const std::size_t n =
+          kernels_.select_packed(high, high + kTileRows, queries.queries[q].terms, terms_, mask,
+                                 survivors[q].threshold(), found.data());
+      for (std::size_t i = 0; i < n; ++i) {
+        survivors[q].Add(found[i].lower,
+                         {found[i].upper, static_cast<std::uint32_t>(slab),
+                          static_cast<std::uint32_t>(t * kTileRows) + found[i].row});
+      }
+    }
+    compared_ += static_cast<std::uint64_t>(std::popcount(mask)) * count;
+    bytes_ += sketch.tile_bytes();
+  }
+  for (std::size_t q = 0; q < count; ++q) thresholds_.Raise(q, survivors[q].threshold());
+}
+
+void PcaScanner::SumTile(const format::PcaShape::Sections& sections, const PcaQueries& queries,
+                         const std::uint8_t* codes) {
+  std::fill(sums_.begin(), sums_.end(), 0);
+  const std::size_t rows = 2 * queries.queries.size();
+  const std::size_t stride = queries.codes.size() / rows;
+  for (const format::PcaSection& section : sections) {
+    if (section.bits == 0) break;
+    kernels_.add_packed_sums(queries.codes.data() + section.first, rows, stride, codes,
+                             section.words(), section.bits, sums_.data());
+    codes += section.words() * kTileRows * 4;
+  }
+}
+
+}  // namespace quarry::engine

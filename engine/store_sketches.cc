@@ -1,0 +1,214 @@
+// The part of StoreCore that makes and drops sketches of slabs that are there.
+//
+// A sketch is made beside reads and writes, from rows that are committed; only
+// listing it in the catalog holds up writes.
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/pca_builder.h"
+#include "engine/store_core.h"
+#include "format/keys.h"
+#include "format/status_macros.h"
+
+namespace quarry {
+namespace {
+
+using engine::CollectionView;
+using engine::SlabView;
+using storage::Family;
+
+// Slabs with fewer rows have none: they are scanned in no time.
+constexpr std::uint32_t kMinPcaRows = 4096;
+// An active slab's pca sketch is made again when this part of its rows has none.
+constexpr std::uint32_t kStaleShare = 8;
+
+bool IsFull(const CollectionView& view, std::size_t slab) {
+  return !view.has_active || slab + 1 < view.slabs.size() ||
+         view.slabs[slab].rows == view.slabs[slab].slab->capacity_rows();
+}
+
+bool LacksSketch(const CollectionView& view, const SlabView& slab) {
+  return engine::WantsSketch(*view.schema) && slab.sketch == nullptr &&
+         slab.slab->capacity_rows() >= format::kTileRows;
+}
+
+//   active   whether the slab that takes rows is to have one, too
+bool LacksPca(const CollectionView& view, std::size_t index, bool active) {
+  const SlabView& slab = view.slabs[index];
+  if (!engine::WantsPca(*view.schema) || slab.rows < kMinPcaRows) return false;
+  if (!active && !IsFull(view, index)) return false;
+  if (slab.pca != nullptr) return slab.rows - slab.pca->rows() > slab.rows / kStaleShare;
+  return slab.pca_state != format::PcaState::kDoesNotPay;
+}
+
+}  // namespace
+
+// Publishes a change of one slab of a collection: `change` is given its copy.
+Status StoreCore::ChangeSlab(std::uint32_t collection, std::uint64_t slab,
+                             const std::function<Status(SlabView&)>& change) {
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  auto list = current_.load()->collections();
+  for (auto& entry : list) {
+    if (entry->number != collection) continue;
+    auto view = std::make_shared<CollectionView>(*entry);
+    for (SlabView& candidate : view->slabs) {
+      if (candidate.slab->number() != slab) continue;
+      QUARRY_TRY(change(candidate));
+      storage::CatalogBatch batch = catalog_->NewBatch();
+      batch.Put(Family::kDefault, format::ManifestKey(collection),
+                format::Encode(engine::ManifestOf(*view)));
+      entry = std::move(view);
+      return CommitList(std::move(batch), store_state_, std::move(list));
+    }
+  }
+  return Status::NotFound("slab " + std::to_string(slab) + " is gone");
+}
+
+Status StoreCore::AddSketch(std::uint32_t collection, const SlabView& slab,
+                            const std::function<bool()>& go_on) {
+  QUARRY_ASSIGN(const auto sketch, slab.slab->BuildSketch(slab.rows, go_on));
+  const Status listed = ChangeSlab(collection, slab.slab->number(), [&](SlabView& now) {
+    QUARRY_TRY(now.slab->UseSketch(sketch, slab.rows, now.rows));
+    now.sketch = sketch;
+    sketch->SetObsolete(false);
+    return Status::Ok();
+  });
+  if (listed.ok() || listed.outcome() == Outcome::kUnknown) return listed;
+  const std::lock_guard lock(write_mutex_);
+  sketch->SetObsolete(true);
+  QUARRY_TRY(slab.slab->UseSketch(nullptr, 0, 0));
+  return listed;
+}
+
+Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::size_t workers,
+                         const std::function<bool()>& go_on) {
+  if (slab.pca != nullptr) QUARRY_TRY(slab.pca->RemoveFile());  // its name is wanted
+  const bool always = view.schema->sketch == SketchPolicy::kPca;
+  auto& last = last_pca_[view.number];
+  QUARRY_ASSIGN(auto built, engine::BuildPca(slab, view.schema->metric, always, last, *kernels_,
+                                             *threads_, workers, go_on));
+  const auto record = std::make_shared<engine::PcaRecord>();
+  const Status listed = ChangeSlab(view.number, slab.slab->number(), [&](SlabView& now) {
+    now.pca = built.sketch;
+    now.pca_record = built.sketch == nullptr ? nullptr : record;
+    now.pca_state =
+        built.sketch == nullptr ? format::PcaState::kDoesNotPay : format::PcaState::kPresent;
+    if (built.sketch != nullptr) built.sketch->SetObsolete(false);
+    return Status::Ok();
+  });
+  if (!listed.ok() && built.sketch != nullptr) {
+    built.sketch->SetObsolete(listed.outcome() != Outcome::kUnknown);
+  }
+  if (listed.ok() && built.sketch != nullptr) last = std::move(built.learnt);
+  return listed;
+}
+
+// Large slabs first: smaller ones can then share their model.
+Result<bool> StoreCore::MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
+                                      const std::function<bool()>& go_on) {
+  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+  const auto view = state->Find(collection);
+  if (view == nullptr) return false;
+  const SlabView* lacking = nullptr;
+  for (std::size_t i = 0; i < view->slabs.size(); ++i) {
+    const SlabView& slab = view->slabs[i];
+    if (LacksSketch(*view, slab)) {
+      QUARRY_TRY(AddSketch(collection, slab, go_on));
+      return true;
+    }
+    if (LacksPca(*view, i, active) && (lacking == nullptr || slab.rows > lacking->rows)) {
+      lacking = &slab;
+    }
+  }
+  if (lacking == nullptr) return false;
+  QUARRY_TRY(AddPca(*view, *lacking, workers, go_on));
+  return true;
+}
+
+Status StoreCore::MakeSketches(std::uint32_t collection, const SketchOptions& options) {
+  const std::lock_guard lock(sketch_mutex_);
+  const std::function<bool()> go_on = options.go_on ? options.go_on : [] { return true; };
+  std::uint64_t made = 0;
+  while (true) {
+    if (!go_on()) return Status::Cancelled("making sketches was cancelled");
+    QUARRY_ASSIGN(const bool more, MakeOneSketch(collection, /*active=*/true, 0, go_on));
+    if (!more) return Status::Ok();
+    if (options.progress) options.progress(++made);
+  }
+}
+
+void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
+  const auto state = current_.load();
+  if (state == nullptr) return;
+  for (const auto& collection : state->collections()) {
+    const std::lock_guard lock(sketch_mutex_);
+    Result<bool> more = true;
+    while (more.ok() && *more && go_on()) {
+      more = MakeOneSketch(collection->number, /*active=*/false, 1, go_on);
+    }
+    if (more.ok() || !go_on() || !options_.log) continue;
+    options_.log(LogLevel::kWarning, "collection " + collection->name +
+                                         ": a sketch was not made: " + more.status().ToString());
+  }
+}
+
+Status StoreCore::SetSketches(std::uint32_t collection, SketchPolicy policy,
+                              const SketchOptions& options) {
+  QUARRY_TRY(CheckUsable());
+  QUARRY_TRY(ChangePolicy(collection, policy));
+  return MakeSketches(collection, options);
+}
+
+// Commits the policy and drops the sketches that it does not want.
+Status StoreCore::ChangePolicy(std::uint32_t collection, SketchPolicy policy) {
+  const std::lock_guard no_building(sketch_mutex_);
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const std::shared_ptr<const engine::State> base = current_.load();
+  const auto before = base->Find(collection);
+  if (before == nullptr) return Status::NotFound("the collection was dropped");
+  auto schema = std::make_shared<CollectionSchema>(*before->schema);
+  schema->sketch = policy;
+  QUARRY_TRY(format::CheckSchema(*schema));
+  auto view = std::make_shared<CollectionView>(*before);
+  view->schema = schema;
+  for (SlabView& slab : view->slabs) {
+    if (!engine::WantsSketch(*schema)) slab.sketch = nullptr;
+    if (slab.pca_state == format::PcaState::kDoesNotPay) slab.pca_state = format::PcaState::kNone;
+    if (engine::WantsPca(*schema)) continue;
+    slab.pca = nullptr;
+    slab.pca_record = nullptr;
+    slab.pca_state = format::PcaState::kNone;
+  }
+  QUARRY_ASSIGN(const auto value,
+                base->catalog().Get(Family::kDefault, format::CollectionKey(view->name)));
+  if (!value) return Status::Corruption("the catalog has no collection " + view->name);
+  QUARRY_ASSIGN(format::CollectionRecord record, format::DecodeCollectionRecord(*value));
+  record.schema = *schema;
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  batch.Put(Family::kDefault, format::CollectionKey(view->name), format::Encode(record));
+  batch.Put(Family::kDefault, format::ManifestKey(collection),
+            format::Encode(engine::ManifestOf(*view)));
+  auto list = base->collections();
+  std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
+  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
+  return RemoveDropped(*before, *view);
+}
+
+// Removes the files at once: their names may be wanted again while a snapshot still
+// reads what is mapped.
+Status StoreCore::RemoveDropped(const CollectionView& before, const CollectionView& after) {
+  for (std::size_t i = 0; i < before.slabs.size(); ++i) {
+    const SlabView& old = before.slabs[i];
+    if (old.sketch != nullptr && after.slabs[i].sketch == nullptr) {
+      QUARRY_TRY(old.slab->UseSketch(nullptr, 0, 0));
+      QUARRY_TRY(old.sketch->RemoveFile());
+    }
+    if (old.pca != nullptr && after.slabs[i].pca == nullptr) QUARRY_TRY(old.pca->RemoveFile());
+  }
+  return Status::Ok();
+}
+
+}  // namespace quarry
