@@ -4,7 +4,10 @@ import math
 
 PANEL_WIDTH, PANEL_HEIGHT, GAP = 440, 250, 40
 LEFT, TOP, BOTTOM = 60, 60, 40
-COLOURS = ("#d62728", "#1f77b4", "#5fa2ce", "#9ecae1", "#17becf", "#2ca02c", "#98df8a", "#9467bd", "#8c564b", "#7f7f7f")
+COLOURS = (
+    "#d62728", "#1f77b4", "#5fa2ce", "#9ecae1", "#17becf", "#2ca02c", "#98df8a", "#9467bd", "#8c564b", "#7f7f7f",
+    "#ff7f0e", "#ffbb78", "#bcbd22", "#e377c2",
+)
 
 
 def ticks(low, high):
