@@ -4,9 +4,9 @@
     acceptance.py QUARRY DATA CASE
 
 QUARRY is the binary, DATA the directory of the shared test data, CASE one of CASES below. Prints one line of
-figures for each check. Exits 0 when all hold, 1 when one fails, 77 when DATA is absent.
+figures for each check. Searches whose truth is known run on every instruction set of this CPU, and must print the same
+bytes on each. Exits 0 when all hold, 1 when one fails, 77 when DATA is absent.
 """
-import array
 import hashlib
 import json
 import lzma
@@ -20,88 +20,13 @@ import sys
 import tempfile
 import time
 
-TIE = 1e-12  # truth scores closer than this count as equal
-QUARRY = DATA = None
-
-
-def fail(message):
-    raise AssertionError(message)
-
-
-def quarry(*arguments, env=None, expect=0, threads=None):
-    """Runs a command with --json; returns its lines as objects."""
-    command = [QUARRY, *map(str, arguments), "--json"]
-    if threads:
-        command += ["--threads", str(threads)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
-    if done.returncode != expect:
-        fail(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.decode()}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def raw(*arguments, env=None):
-    """The bytes that a command prints."""
-    return subprocess.run([QUARRY, *map(str, arguments), "--json"], check=True, stdout=subprocess.PIPE,
-                          env={**os.environ, **(env or {})}).stdout
-
-
-def ivecs(path):
-    """[n, k] integers of an ivecs file."""
-    numbers = array.array("i")
-    numbers.frombytes(path.read_bytes())
-    width = numbers[0] + 1
-    return [list(numbers[i + 1:i + width]) for i in range(0, len(numbers), width)]
-
-
-def f64s(path, width):
-    numbers = array.array("d")
-    numbers.frombytes(path.read_bytes())
-    return [list(numbers[i:i + width]) for i in range(0, len(numbers), width)]
-
-
-def jsonl(path):
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def check_exact(lines, truth, scores, id_of, squared=False):
-    """Each answer is the truth in order; within a tie the order is by id."""
-    if len(lines) != len(truth):
-        fail(f"{len(lines)} answers for {len(truth)} queries")
-    exact = 0
-    for number, (line, rows, values) in enumerate(zip(lines, truth, scores)):
-        hits = line["hits"]
-        if len(hits) != len(rows):
-            fail(f"query {number}: {len(hits)} hits, expected {len(rows)}")
-        got = [hit["id"] for hit in hits]
-        want = [id_of(row) for row in rows]
-        exact += got == want
-        start = 0
-        while start < len(rows):
-            end = start + 1
-            while end < len(rows) and abs(values[end] - values[end - 1]) < TIE:
-                end += 1
-            group = got[start:end]
-            if end < len(rows) and set(group) != set(want[start:end]):
-                fail(f"query {number}, ranks {start}..{end - 1}: got {group}, expected {want[start:end]}")
-            for hit in hits[start:end]:  # the last group may go on behind the truth
-                value = hit["score"] ** 2 if squared else hit["score"]
-                if abs(value - values[start]) > 1e-9 * max(1, abs(values[start])):
-                    fail(f"query {number}: score {value}, expected {values[start]}")
-            if len({hit["score"] for hit in hits[start:end]}) == 1 and group != sorted(group):
-                fail(f"query {number}: a tie is not in order of id: {group}")
-            start = end
-    return exact
-
-
-def recall(lines, truth, id_of, k=10):
-    found = sum(len({h["id"] for h in line["hits"][:k]} & {id_of(r) for r in rows[:k]})
-                for line, rows in zip(lines, truth))
-    return found / (k * len(truth))
+import support
+from filters import check_filtered
+from support import check_exact, check_repeatable, f64s, fail, fvecs, ivecs, jsonl, npy_data, quarry, recall, search
 
 
 def beirq768(work):
-    data = DATA / "beirq768"
+    data = support.DATA / "beirq768"
     ids = [record["id"] for record in jsonl(data / "meta.jsonl")]
     by_row = ids.__getitem__
     store = work / "store"
@@ -112,7 +37,7 @@ def beirq768(work):
         if done["written"] != 10000 or done["skipped"] != 0:
             fail(f"import: {done}")
         for metric, name in truth.items():
-            lines = quarry("search", store, level, "--queries", data / "query.f32.npy", "-k", 100, "--metric", metric)
+            lines = search(store, level, "--queries", data / "query.f32.npy", "-k", 100, "--metric", metric)
             rows = ivecs(data / f"{name}.ivecs")
             figure = recall(lines, rows, by_row)
             if level == "f32":
@@ -128,21 +53,18 @@ def beirq768(work):
     want.pop("id")
     if metadata != want:
         fail(f"metadata of {ids[17]}: {metadata}, expected {want}")
+    queries = npy_data(data / "query.f32.npy")
+    cases, filters = check_filtered(store, "f32", jsonl(data / "meta.jsonl"), jsonl(data / "filtered_gt.jsonl"),
+                                    lambda truth: struct.unpack_from("<768f", queries, truth["query"] * 3072), work)
+    print(f"beirq768 f32 cosine restricted to ids: {cases} queries of {filters} filters equal")
     (work / "v2.jsonl").write_text("".join(json.dumps({"id": r["id"]}) + "\n" for r in jsonl(data / "v2_ids.jsonl")))
     done = quarry("import", store, "f32", data / "v2.f32.npy", "--metadata", work / "v2.jsonl")[0]
     if done["replaced"] != 2853:
         fail(f"upsert of v2: {done}")
-    lines = quarry("search", store, "f32", "--queries", data / "query.f32.npy", "-k", 100)
+    lines = search(store, "f32", "--queries", data / "query.f32.npy", "-k", 100)
     exact = check_exact(lines, ivecs(data / "gt_cos100_after_v2.ivecs"), f64s(data / "gt_cos100_after_v2.f64", 100),
                         by_row)
     print(f"beirq768 f32 cosine after upserting 2853: 748 queries equal, {exact} without a tie to resolve")
-
-
-def npy_rows(path):
-    """The bytes of each row of a C-order npy of f32 with 384 columns, or its numbers if 1-D."""
-    blob = path.read_bytes()
-    start = 10 + struct.unpack("<H", blob[8:10])[0]
-    return blob[start:]
 
 
 def state_hash(store, coll, ids):
@@ -158,12 +80,12 @@ def state_hash(store, coll, ids):
 
 def oplog384(work):
     """Each checkpoint is reached by a process of its own: the store is reopened between all of them."""
-    data = DATA / "oplog384"
+    data = support.DATA / "oplog384"
     store = work / "store"
     quarry("create", store, "c", "--dim", 384, "--id-type", "string")
     events = (data / "events.jsonl").read_text().splitlines()
-    vectors = npy_rows(data / "vectors.f32.npy")
-    queries = struct.unpack("<100i", npy_rows(data / "gt_query_vecs.npy"))
+    vectors = npy_data(data / "vectors.f32.npy")
+    queries = struct.unpack("<100i", npy_data(data / "gt_query_vecs.npy"))
     (work / "queries.fvecs").write_bytes(b"".join(
         struct.pack("<i", 384) + vectors[row * 1536:(row + 1) * 1536] for row in queries))
     live, start, ties = set(), 0, 0
@@ -181,7 +103,7 @@ def oplog384(work):
             fail(f"checkpoint {number}: live count differs")
         if state_hash(store, "c", sorted(live)) != checkpoint["state_sha256"]:
             fail(f"checkpoint {number}: state hash differs")
-        lines = quarry("search", store, "c", "--queries", work / "queries.fvecs", "-k", 10)
+        lines = search(store, "c", "--queries", work / "queries.fvecs", "-k", 10)
         for line, want in zip(lines, checkpoint["top10"]):
             got = [[h["id"], h["score"]] for h in line["hits"]]
             if [g[0] for g in got] != [w[0] for w in want]:
@@ -196,33 +118,64 @@ def oplog384(work):
           "scores equal to 8 digits in another order")
 
 
-def check_repeatable(store, coll, queries, one_by_one, what, extra=()):
-    """The same bytes for each instruction set, thread count and batching."""
-    command = ("search", store, coll, "--queries", queries, "-k", 100, *extra)
-    reference = raw(*command)
-    variants = 0
-    for isa in ("baseline", "avx2", "avx512"):
-        for threads in (1, 2, 4):
-            answer = subprocess.run([QUARRY, *map(str, command), "--json", "--threads", str(threads)],
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                    env={**os.environ, "QUARRY_ISA": isa})
-            if answer.returncode != 0 and b"lacks" in answer.stderr:
-                print(f"{what}: {isa} is not on this CPU")
-                break
-            if answer.returncode != 0 or answer.stdout != reference:
-                fail(f"{what}: {isa} with {threads} threads differs: {answer.stderr.decode()}")
-            variants += 1
-    whole = [json.loads(line)["hits"] for line in reference.splitlines()]
-    for number, vector in enumerate(one_by_one):
-        alone = json.loads(raw("search", store, coll, "--vector", json.dumps(vector), "-k", 100, *extra))["hits"]
-        if alone != whole[number]:
-            fail(f"{what}: query {number} alone differs")
-    print(f"{what}: {variants} runs (instruction sets x threads) byte-identical, "
-          f"{len(one_by_one)} queries alone as in the batch")
+def products128(work):
+    """Queries are rows of the base, and find themselves. The vectors are f16: stored as f16 or as f32, with a sketch or
+    without, the answers are the same."""
+    data = support.DATA / "products128"
+    records = jsonl(data / "meta.jsonl")
+    codes = npy_data(data / "base.f16.npy")
+
+    def vector(row):
+        return struct.unpack_from("<128e", codes, row * 256)
+
+    chosen = npy_data(data / "gt_query_rows.npy")
+    queries = fvecs(work / "queries.fvecs", map(vector, struct.unpack(f"<{len(chosen) // 4}i", chosen)))
+    rows, scores = ivecs(data / "gt_cos100_selfrows.ivecs"), f64s(data / "gt_cos100_selfrows.f64", 100)
+    store = work / "store"
+    for coll, level, sketch in (("f16", "f16", "auto"), ("f32", "f32", "auto"), ("plain", "f32", "none")):
+        quarry("create", store, coll, "--dim", 128, "--level", level, "--sketch", sketch, "--zero-vectors", "allow")
+        quarry("import", store, coll, data / "base.f16.npy", "--metadata", data / "meta.jsonl")
+        lines = search(store, coll, "--queries", queries, "-k", 100)
+        exact = check_exact(lines, rows, scores, lambda row: records[row]["id"])
+        print(f"products128 {level}, sketch {sketch}, cosine: {len(lines)} queries equal, "
+              f"{exact} without a tie to resolve")
+    cases, filters = check_filtered(store, "f16", records, jsonl(data / "filtered_gt.jsonl"),
+                                    lambda truth: vector(truth["query_row"]), work)
+    print(f"products128 f16 cosine restricted to ids: {cases} queries of {filters} filters equal")
+
+
+def opensearch(work):
+    """Another engine's test set, with its own answers: ids of all 1,000 vectors in order of distance."""
+    data = support.DATA / "format_suites" / "opensearch_knn"
+    base = work / "base.jsonl"
+    base.write_bytes(lzma.decompress((data / "test_vectors_1000x128.json.xz").read_bytes()))
+    truth = lzma.decompress((data / "test_ground_truth_l2_100.csv.xz").read_bytes()).decode().splitlines()
+    rows = (data / "test_queries_100x128.csv").read_text().splitlines()
+    queries = fvecs(work / "queries.fvecs", [list(map(float, row.split(","))) for row in rows])
+    store = work / "store"
+    quarry("create", store, "c", "--dim", 128, "--metric", "l2")
+    quarry("import", store, "c", base)
+    lines = search(store, "c", "--queries", queries, "-k", 1000)
+    if len(lines) != len(truth):
+        fail(f"{len(lines)} answers for {len(truth)} queries")
+    swapped = 0
+    for number, (line, want) in enumerate(zip(lines, truth)):
+        want = list(map(int, want.split(",")))
+        distance = {hit["id"]: hit["score"] for hit in line["hits"]}
+        if distance.keys() != set(want):
+            fail(f"query {number}: ids differ")
+        for hit, other in zip(line["hits"], want):
+            if hit["id"] == other:
+                continue
+            if abs(hit["score"] - distance[other]) > 1e-6 * hit["score"]:
+                fail(f"query {number}: got {hit}, expected {other} at distance {distance[other]}")
+            swapped += 1
+    print(f"opensearch f32 l2: {len(lines)} queries equal, all 1,000 ranks, but for {swapped} of distances that the "
+          "truth, computed in f32, cannot tell apart")
 
 
 def sift5k(work):
-    data = DATA / "sift5k"
+    data = support.DATA / "sift5k"
     store = work / "store"
     queries = data / "orig_siftsmall_query.fvecs"
     quarry("create", store, "c", "--dim", 128, "--metric", "l2")
@@ -240,19 +193,19 @@ def sift5k(work):
 def mnist_base(work):
     path = work / "base.npy"
     if not path.exists():
-        path.write_bytes(lzma.decompress((DATA / "mnist60k" / "base.u8.npy.xz").read_bytes()))
+        path.write_bytes(lzma.decompress((support.DATA / "mnist60k" / "base.u8.npy.xz").read_bytes()))
     return path
 
 
 def mnist60k(work):
-    data = DATA / "mnist60k"
+    data = support.DATA / "mnist60k"
     store = work / "store"
     quarry("create", store, "c", "--dim", 784, "--metric", "l2")
     quarry("import", store, "c", mnist_base(work))
     lines = quarry("search", store, "c", "--queries", data / "query.u8.npy", "-k", 100)
     exact = check_exact(lines, ivecs(data / "gt_l2_100.ivecs"), f64s(data / "gt_l2_100.f64", 100), lambda r: r, True)
     print(f"mnist60k f32 l2: {len(lines)} queries equal, {exact} without a tie to resolve")
-    pixels = npy_rows(data / "query.u8.npy")
+    pixels = npy_data(data / "query.u8.npy")
     few = [list(pixels[i * 784:(i + 1) * 784]) for i in range(20)]
     check_repeatable(store, "c", data / "query.u8.npy", few, "mnist60k l2")
 
@@ -260,13 +213,13 @@ def mnist60k(work):
 def kill(work):
     """kill -9 in the middle of imports: every acknowledged batch is there, nothing else."""
     base = mnist_base(work)
-    pixels = npy_rows(base)
+    pixels = npy_data(base)
     rng = random.Random(int(os.environ.get("QUARRY_SEED", "1")))
     batch, rounds, mid = 500, 5, 0
     for number in range(rounds):
         store = work / f"killed-{number}"
         quarry("create", store, "c", "--dim", 784, "--metric", "l2")
-        process = subprocess.Popen([QUARRY, "import", store, "c", base, "--batch", str(batch), "--json"],
+        process = subprocess.Popen([support.QUARRY, "import", store, "c", base, "--batch", str(batch), "--json"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(rng.uniform(0.1, 0.8))
         process.send_signal(signal.SIGKILL)
@@ -312,23 +265,23 @@ def million(work):
         for row in (0, 123_456, rows - 1):
             data.seek(8 + row * dim)
             vector = list(data.read(dim))
-            hits = quarry("search", store, "c", "--vector", json.dumps(vector), "-k", 3)[0]["hits"]
+            hits = search(store, "c", "--vector", json.dumps(vector), "-k", 3)[0]["hits"]
             if hits[0] != {"id": row, "score": 0.0}:
                 fail(f"row {row} does not find itself: {hits}")
     print(f"1,000,000 x {dim}: imported in {seconds:.1f} s ({rows / seconds:,.0f} rows/s), each probe finds itself, "
           f"process start, open, count and close in {reopen:.3f} s")
 
 
-CASES = {case.__name__: case for case in (beirq768, oplog384, sift5k, mnist60k, kill, million)}
+CASES = {case.__name__: case for case in (
+    beirq768, oplog384, products128, opensearch, sift5k, mnist60k, kill, million)}
 
 
 def main():
-    global QUARRY, DATA
     if len(sys.argv) != 4 or sys.argv[3] not in CASES:
         sys.exit(__doc__ + "CASES: " + " ".join(CASES))
-    QUARRY, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
-    if sys.argv[3] != "million" and not DATA.is_dir():
-        print(f"skipped: no shared data at {DATA}")
+    support.QUARRY, support.DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+    if sys.argv[3] != "million" and not support.DATA.is_dir():
+        print(f"skipped: no shared data at {support.DATA}")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as work:
         try:
@@ -336,6 +289,9 @@ def main():
         except AssertionError as failure:
             print(f"FAILED: {failure}")
             sys.exit(1)
+    if support.searched:
+        counts = ", ".join(f"{isa} {count}" for isa, count in support.searched.items())
+        print(f"{sys.argv[3]}: searches repeated byte for byte on instruction sets: {counts}")
 
 
 if __name__ == "__main__":
