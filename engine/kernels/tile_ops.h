@@ -125,15 +125,8 @@ inline I32s MultiplyAddPairs(I16s a, I16s b) {
   return _mm256_madd_epi16(a, b);
 #elif defined(__SSE2__)
   return _mm_madd_epi16(a, b);
-#else
-  std::int16_t x[2 * kLanes], y[2 * kLanes];
-  a.store_unaligned(x);
-  b.store_unaligned(y);
-  std::int32_t products[kLanes];
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    products[i] = x[2 * i] * y[2 * i] + x[2 * i + 1] * y[2 * i + 1];
-  }
-  return I32s::load_unaligned(products);
+#else  // NEON
+  return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
 #endif
 }
 
@@ -177,13 +170,8 @@ inline std::uint32_t LessBits(F32s a, F32s b) {
   return static_cast<std::uint32_t>(_mm256_movemask_ps(a < b));
 #elif defined(__SSE2__)
   return static_cast<std::uint32_t>(_mm_movemask_ps(a < b));
-#else
-  float x[kLanes], y[kLanes];
-  a.store_unaligned(x);
-  b.store_unaligned(y);
-  std::uint32_t bits = 0;
-  for (std::size_t i = 0; i < kLanes; ++i) bits |= static_cast<std::uint32_t>(x[i] < y[i]) << i;
-  return bits;
+#else  // NEON
+  return vaddvq_u32(vandq_u32(a < b, uint32x4_t{1, 2, 4, 8}));
 #endif
 }
 
