@@ -21,6 +21,7 @@ namespace quarry::engine {
 // The queries of one pass, prepared once and shared by all workers.
 struct SketchQueries {
   std::vector<QuerySketch> queries;
+  std::vector<kernels::QueryTerms> terms;  // theirs, in one place for the kernels
   // Codes as the kernels take them: [count, stride], or for two-byte queries
   // [count, 2, stride]: high, low.
   std::vector<std::int8_t> codes;
@@ -61,17 +62,20 @@ class SketchScanner {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  void SelectRows(std::uint32_t slab, std::uint32_t tile, std::uint64_t mask);
+  // Of one tile and the queries first .. last - 1, at most a block.
+  void CompareQueries(std::size_t first, std::size_t last, const format::Tile& data,
+                      std::uint32_t slab, std::uint32_t tile, std::uint64_t mask);
 
   const CollectionView& view_;
   const RowSet& rows_;
   const SketchQueries& queries_;
   const kernels::TileTable& kernels_;
   const Metric metric_;
-  SharedThresholds& thresholds_;
+  SharedThresholds& shared_;
   TileBounds bounds_;
-  std::vector<std::int32_t> sums_;
+  std::vector<std::int32_t> sums_;  // of one block of queries
   std::vector<Survivors> survivors_;
+  std::vector<float> thresholds_;  // theirs, in one place for the kernels
   std::uint64_t compared_ = 0;
   std::uint64_t bytes_ = 0;
 };

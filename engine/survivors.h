@@ -38,7 +38,7 @@ class Survivors {
     if (row.upper != row.upper) row.upper = std::numeric_limits<float>::infinity();
     if (lower >= threshold_) {
       lowers_.push_back(lower);
-      if (lowers_.size() >= 256 + 2 * k_) RaiseByLowers();
+      if (lowers_.size() >= kSpareLowers + 2 * k_) RaiseByLowers();
     }
     if (overflowed_) return;
     rows_.push_back(row);
@@ -87,6 +87,10 @@ class Survivors {
   }
 
  private:
+  // Few, for a threshold that lags lets rows in for nothing; but not so few that
+  // finding the k-th costs more.
+  static constexpr std::size_t kSpareLowers = 16;
+
   void RaiseByLowers() {
     if (lowers_.size() < k_) return;
     const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kWordBytes = kTileRows * 4;  // of all rows
 constexpr std::size_t kMaxChunkGroups = 128;       // 32 KB of a tile
+constexpr std::uint32_t kAllLanes = (std::uint32_t{1} << kLanes) - 1;
 
 // Registers of rows in a block of n_queries <= kBlockQueries. Measured; their sums
 // and the operands fill what registers there are.
@@ -195,25 +196,82 @@ void AddPackedSums(const std::int8_t* queries, std::size_t n_queries, std::size_
   function(queries, n_queries, query_stride, tile, words, true, sums);
 }
 
-// Estimates and their errors for kLanes rows.
+// Estimates of kLanes rows, and how far they can be off.
 struct Bounds {
-  F32s lower, upper;
+  F32s estimate, error;
 };
 
 inline F32s Difference(const std::int32_t* sums, std::int32_t offset) {
   return xsimd::to_float(I32s::load_unaligned(sums) - I32s(offset));
 }
 
+// The estimates of kLanes rows.
 template <bool kTwoBytes>
-inline Bounds RowBounds(const std::int32_t* high, const std::int32_t* low, const QueryTerms& query,
-                        const TileTerms& terms, std::size_t row) {
+inline F32s Estimates(const std::int32_t* high, const std::int32_t* low, const QueryTerms& query,
+                      const TileTerms& terms, std::size_t row) {
   F32s sum = Difference(high + row, query.high_offset);
   if constexpr (kTwoBytes) sum = F32s(128) * sum + Difference(low + row, query.low_offset);
-  const auto load = [row](const float* column) { return F32s::load_unaligned(column + row); };
-  const F32s estimate = F32s(query.scale) * sum * load(terms.factor) + load(terms.offset);
-  const F32s error =
-      F32s(query.a) * load(terms.error_a) + F32s(query.b) * load(terms.error_b) + load(terms.error);
-  return {estimate - error, estimate + error};
+  return F32s(query.scale) * sum * F32s::load_unaligned(terms.factor + row) +
+         F32s::load_unaligned(terms.offset + row);
+}
+
+// The error terms of kLanes rows.
+struct ErrorTerms {
+  F32s a, b, other;
+};
+
+inline ErrorTerms LoadErrors(const TileTerms& terms, std::size_t row) {
+  return {F32s::load_unaligned(terms.error_a + row), F32s::load_unaligned(terms.error_b + row),
+          F32s::load_unaligned(terms.error + row)};
+}
+
+inline F32s Errors(const QueryTerms& query, const ErrorTerms& terms) {
+  return F32s(query.a) * terms.a + F32s(query.b) * terms.b + terms.other;
+}
+
+// By lane, the largest of each column; NaN where a number is missing or the sum of
+// all is not finite.
+inline F32s LargestByLane(const float* column) {
+  F32s largest = F32s::load_unaligned(column);
+  F32s total = largest;
+  for (std::size_t row = kLanes; row < kTileRows; row += kLanes) {
+    const F32s values = F32s::load_unaligned(column + row);
+    largest = xsimd::max(largest, values);
+    total = total + values;
+  }
+  return largest + F32s(0) * total;
+}
+
+// Estimates are those of SelectRows to the bit, and all that is done with errors is
+// monotone, roundings included: with errors no smaller than a row's own, its upper
+// bound comes out no smaller either.
+template <bool kTwoBytes>
+std::size_t SieveQueries(const std::int32_t* sums, const QueryTerms* queries,
+                         const float* thresholds, std::size_t n_queries, const TileTerms& terms,
+                         std::uint32_t* found) {
+  const ErrorTerms largest = {LargestByLane(terms.error_a), LargestByLane(terms.error_b),
+                              LargestByLane(terms.error)};
+  std::size_t n = 0;
+  for (std::size_t q = 0; q < n_queries; ++q) {
+    const std::int32_t* const high = sums + q * (kTwoBytes ? 2 : 1) * kTileRows;
+    const F32s error = Errors(queries[q], largest);
+    const F32s threshold(thresholds[q]);
+    std::uint32_t under = kAllLanes;
+    for (std::size_t row = 0; row < kTileRows; row += kLanes) {
+      const F32s estimate = Estimates<kTwoBytes>(high, high + kTileRows, queries[q], terms, row);
+      under &= LessBits(estimate + error, threshold);
+    }
+    found[n] = static_cast<std::uint32_t>(q);
+    n += under != kAllLanes ? 1 : 0;  // no branch: it could not be foreseen
+  }
+  return n;
+}
+
+std::size_t Sieve(const std::int32_t* sums, bool two_bytes, const QueryTerms* queries,
+                  const float* thresholds, std::size_t n_queries, const TileTerms& terms,
+                  std::uint32_t* found) {
+  return two_bytes ? SieveQueries<true>(sums, queries, thresholds, n_queries, terms, found)
+                   : SieveQueries<false>(sums, queries, thresholds, n_queries, terms, found);
 }
 
 // Appends the rows of `mask` whose bounds reach the threshold.
@@ -221,17 +279,16 @@ inline Bounds RowBounds(const std::int32_t* high, const std::int32_t* low, const
 template <class BoundsOf>
 inline std::size_t SelectBy(const BoundsOf& bounds_of, std::uint64_t mask, float threshold,
                             Survivor* out) {
-  constexpr std::uint64_t kAllLanes = (std::uint64_t{1} << kLanes) - 1;
   std::size_t n = 0;
   for (std::size_t row = 0; row < kTileRows; row += kLanes) {
     const Bounds bounds = bounds_of(row);
+    const F32s uppers = bounds.estimate + bounds.error;
     // Not "greater or equal": that would drop a NaN.
-    std::uint64_t left =
-        ~std::uint64_t{LessBits(bounds.upper, F32s(threshold))} & kAllLanes & (mask >> row);
+    std::uint64_t left = ~LessBits(uppers, F32s(threshold)) & kAllLanes & (mask >> row);
     if (left == 0) continue;
     float lower[kLanes], upper[kLanes];
-    bounds.lower.store_unaligned(lower);
-    bounds.upper.store_unaligned(upper);
+    (bounds.estimate - bounds.error).store_unaligned(lower);
+    uppers.store_unaligned(upper);
     for (; left != 0; left &= left - 1) {
       const auto lane = static_cast<std::size_t>(std::countr_zero(left));
       out[n++] = {static_cast<std::uint32_t>(row + lane), lower[lane], upper[lane]};
@@ -243,10 +300,12 @@ inline std::size_t SelectBy(const BoundsOf& bounds_of, std::uint64_t mask, float
 std::size_t Select(const std::int32_t* high, const std::int32_t* low, const QueryTerms& query,
                    const TileTerms& terms, std::uint64_t mask, float threshold, Survivor* out) {
   const auto one_byte = [&](std::size_t row) {
-    return RowBounds<false>(high, low, query, terms, row);
+    return Bounds{Estimates<false>(high, low, query, terms, row),
+                  Errors(query, LoadErrors(terms, row))};
   };
   const auto two_bytes = [&](std::size_t row) {
-    return RowBounds<true>(high, low, query, terms, row);
+    return Bounds{Estimates<true>(high, low, query, terms, row),
+                  Errors(query, LoadErrors(terms, row))};
   };
   return low == nullptr ? SelectBy(one_byte, mask, threshold, out)
                         : SelectBy(two_bytes, mask, threshold, out);
@@ -279,7 +338,7 @@ void PackedTerms(Metric metric, const float* norms, const std::uint16_t* residua
   }
 }
 
-// As RowBounds, for the terms of packed tiles.
+// For the terms of packed tiles.
 inline Bounds PackedRowBounds(const std::int32_t* high, const std::int32_t* low,
                               const PackedQueryTerms& query, const PackedTileTerms& terms,
                               std::size_t row) {
@@ -292,7 +351,7 @@ inline Bounds PackedRowBounds(const std::int32_t* high, const std::int32_t* low,
     error = error + F32s(query.a[i]) * load(terms.residuals[i]);
   }
   const F32s factor = load(terms.factor), offset = load(terms.offset), extra = load(terms.error);
-  return {(product - error) * factor + offset - extra, (product + error) * factor + offset + extra};
+  return {product * factor + offset, error * factor + extra};
 }
 
 std::size_t SelectPacked(const std::int32_t* high, const std::int32_t* low,
@@ -304,7 +363,7 @@ std::size_t SelectPacked(const std::int32_t* high, const std::int32_t* low,
 
 }  // namespace
 
-const TileTable QUARRY_TABLE = {QUARRY_ISA_NAME, Sums,        Select,
+const TileTable QUARRY_TABLE = {QUARRY_ISA_NAME, Sums,        Sieve,       Select,
                                 AddPackedSums,   PackedTerms, SelectPacked};
 
 }  // namespace quarry::kernels

@@ -1,4 +1,5 @@
-// Kernels over sketch tiles: integer sums, and the choice of rows by their bounds.
+// Kernels over sketch tiles: integer sums, and the choice of queries and rows by the
+// rows' bounds.
 //
 // A tile is 64 rows of i8 sketch codes, laid out for one load per 16 rows:
 // [groups][64 rows][4 bytes], where group g holds dimensions 4g .. 4g+3 and each
@@ -47,6 +48,21 @@ struct QueryTerms {
   std::int32_t high_offset;
   std::int32_t low_offset;
 };
+
+// Finds the queries of which a row of the tile may survive `select`: appends their
+// numbers to `found`, in order. Every query is found of which a row has
+// upper >= threshold or NaN, whatever the mask; all errors are taken for as large as
+// those of a few rows of the tile, so some are found for nothing.
+//   sums         [n_queries, 64] i32 of TileSums, or, with two_bytes,
+//                [n_queries, 2, 64]: high, low
+//   queries      [n_queries]; a and b not negative
+//   thresholds   [n_queries]
+//   found        room for n_queries
+// Returns how many were found. Thread-safe.
+using TileSieveFunction = std::size_t (*)(const std::int32_t* sums, bool two_bytes,
+                                          const QueryTerms* queries, const float* thresholds,
+                                          std::size_t n_queries, const TileTerms& terms,
+                                          std::uint32_t* found);
 
 struct Survivor {
   std::uint32_t row;  // in the tile, 0..63
@@ -99,9 +115,9 @@ using TilePackedTermsFunction = void (*)(Metric metric, const float* norms,
 
 // The query's share. In f32 arithmetic, any order of operations:
 //   sum      = 128 * (high[row] - high_offset) + low[row] - low_offset
-//   product  = scale * sum + constant
-//   error    = sum of a[i] * residuals[i][row] + b * norms[row] + c
-//   bounds   = (product -+ error) * factor[row] + offset[row] -+ error[row]
+//   estimate = (scale * sum + constant) * factor[row] + offset[row]
+//   error    = (sum of a[i] * residuals[i][row] + b * norms[row] + c) * factor[row] +
+//              error[row]
 struct PackedQueryTerms {
   float scale;
   float constant;
@@ -121,6 +137,7 @@ using TilePackedSelectFunction = std::size_t (*)(const std::int32_t* high, const
 struct TileTable {
   const char* name;  // that of the Table it goes with, or "avx512vnni"
   TileSumsFunction sums;
+  TileSieveFunction sieve;
   TileSelectFunction select;
   TilePackedSumsFunction add_packed_sums;
   TilePackedTermsFunction packed_terms;

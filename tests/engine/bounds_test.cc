@@ -132,6 +132,13 @@ class BoundsTest : public testing::TestWithParam<const kernels::TileTable*> {
         sums.data(), two_bytes ? sums.data() + kTileRows : nullptr, sketch->terms, bounds.terms(),
         ~std::uint64_t{0}, -std::numeric_limits<float>::infinity(), found.data());
     ASSERT_EQ(n, kTileRows);
+    float highest = -std::numeric_limits<float>::infinity();
+    for (const kernels::Survivor& s : found) highest = std::max(highest, s.upper);
+    std::uint32_t open = 0;
+    EXPECT_EQ(GetParam()->sieve(sums.data(), two_bytes, &sketch->terms, &highest, 1, bounds.terms(),
+                                &open),
+              1U)
+        << What(metric, two_bytes, dim) << "the highest upper bound " << highest << " is dismissed";
     for (const kernels::Survivor& s : found) {
       const long double key = TrueKey(query, rows[s.row], metric);
       ++checked_;
