@@ -15,9 +15,12 @@
 namespace quarry::engine {
 namespace {
 
-// Queries that go through the rows together: a multiple of what the kernels take
-// at once, and few enough for their codes to stay in the L2 cache.
-constexpr std::size_t kQueriesPerPass = 96;
+// Queries that go through the rows together. Many, for the rows are read once for all
+// of them; so many as have kPassElements elements, to bound their memory, within
+// limits that are multiples of what the kernels take at once.
+constexpr std::size_t kPassElements = 1 << 20;
+constexpr std::size_t kMinQueriesPerPass = 96;
+constexpr std::size_t kMaxQueriesPerPass = 264;
 
 // An answer before ids and metadata are looked up.
 struct Ranked {
@@ -169,8 +172,10 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
   ScanCounters counters;
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.rows);
-  for (std::size_t first = 0; first < queries.rows; first += kQueriesPerPass) {
-    const std::size_t n = std::min(kQueriesPerPass, queries.rows - first);
+  const std::size_t pass =
+      std::clamp(kPassElements / view.schema->dim, kMinQueriesPerPass, kMaxQueriesPerPass);
+  for (std::size_t first = 0; first < queries.rows; first += pass) {
+    const std::size_t n = std::min(pass, queries.rows - first);
     QUARRY_ASSIGN(const auto wide, Widen(queries, first, n, *view.schema, metric));
     QUARRY_ASSIGN(auto candidates,
                   Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters));
