@@ -247,14 +247,6 @@ class Scanning {
   // Scores the survivors, most promising first, until none can be among the k
   // best. Queries with too many survivors are scored in full.
   void Refine(ScanCounters& counters) {
-    std::vector<std::vector<Survivors::Row>> survivors(queries_.count);
-    std::vector<std::size_t> overflowed;
-    for (std::size_t q = 0; q < queries_.count; ++q) {
-      Survivors& all = by_sketch_[0].survivors()[q];
-      for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
-      survivors[q] = all.Take();
-      if (all.overflowed()) overflowed.push_back(q);
-    }
     const std::uint64_t scored = Scored();
     const std::size_t workers =
         std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
@@ -262,10 +254,14 @@ class Scanning {
       if (!MayGoOn()) return;
       BaseScanner& scanner = by_base_[worker];
       std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
-      RefineQuery(worker, q, survivors[q]);
+      Survivors& all = by_sketch_[0].survivors()[q];
+      for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
+      RefineQuery(worker, q, all.Take());
     });
     counters.refined += Scored() - scored;
-    for (const std::size_t q : overflowed) ScoreTiles(q, counters);
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      if (by_sketch_[0].survivors()[q].overflowed()) ScoreAll(q, counters);
+    }
   }
 
   std::uint64_t Scored() const {
@@ -295,12 +291,13 @@ class Scanning {
     for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(codes + i);
   }
 
-  // One query against all rows that lie in tiles, from the base plane.
-  void ScoreTiles(std::size_t query, ScanCounters& counters) {
+  // One query against all rows, from the base plane. What was scored before is
+  // forgotten: some of it came from tiles.
+  void ScoreAll(std::size_t query, ScanCounters& counters) {
+    for (BaseScanner& scanner : by_base_) scanner.best()[query] = TopK(options_.k, options_.floor);
     const std::size_t dim = view_.schema->dim;
     const ScanQueries one{queries_.values + query * dim, 1};
-    std::vector<Chunk> chunks = ChunksOf(view_, true, pca_.slabs);
-    std::erase_if(chunks, [](const Chunk& chunk) { return chunk.by == Chunk::By::kBase; });
+    const std::vector<Chunk> chunks = ChunksOf(view_, false, std::vector<bool>(view_.slabs.size()));
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
     std::vector<BaseScanner> scanners;
     scanners.reserve(workers);

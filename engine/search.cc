@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
+#include <span>
 #include <utility>
 
 #include "engine/row_set.h"
@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kPassElements = 1 << 20;
 constexpr std::size_t kMinQueriesPerPass = 96;
 constexpr std::size_t kMaxQueriesPerPass = 264;
+constexpr std::size_t kLookUpRows = 64;  // that one thread looks up at a time
 
 // An answer before ids and metadata are looked up.
 struct Ranked {
@@ -119,28 +120,52 @@ Result<std::vector<Ranked>> CutTies(const Reader& reader, std::vector<Candidate>
   return ranked;
 }
 
+// The records of rows, in their order, looked up by several threads.
+Result<std::vector<format::RowRecord>> RecordsOf(const Reader& reader, ThreadPool& threads,
+                                                 std::span<const std::uint64_t> rows,
+                                                 std::size_t max_threads) {
+  const std::size_t pieces = (rows.size() + kLookUpRows - 1) / kLookUpRows;
+  std::vector<Result<std::vector<format::RowRecord>>> found(pieces,
+                                                            std::vector<format::RowRecord>());
+  threads.ParallelFor(pieces, threads.WorkersFor(pieces, max_threads),
+                      [&](std::size_t /*worker*/, std::size_t piece) {
+                        const std::size_t first = piece * kLookUpRows;
+                        const std::size_t n = std::min(kLookUpRows, rows.size() - first);
+                        found[piece] = reader.RecordsOf(rows.subspan(first, n));
+                      });
+  std::vector<format::RowRecord> records;
+  records.reserve(rows.size());
+  for (auto& piece : found) {
+    QUARRY_TRY(piece.status());
+    std::move(piece->begin(), piece->end(), std::back_inserter(records));
+  }
+  return records;
+}
+
 // Looks up each row of a pass once and makes the hits.
-Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader,
+Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader, ThreadPool& threads,
                                              std::vector<std::vector<Ranked>> answers,
-                                             Metric metric, const With& with) {
+                                             Metric metric, const SearchOptions& options) {
   std::vector<std::uint64_t> rows;
   for (const auto& answer : answers) {
     for (const Ranked& r : answer) rows.push_back(r.row);
   }
   std::sort(rows.begin(), rows.end());
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-  QUARRY_ASSIGN(const auto stored, reader.RecordsOf(rows));
-  std::unordered_map<std::uint64_t, const format::RowRecord*> by_row;
-  for (std::size_t i = 0; i < rows.size(); ++i) by_row[rows[i]] = &stored[i];
+  QUARRY_ASSIGN(const auto stored, RecordsOf(reader, threads, rows, options.threads));
+  const auto record_of = [&](std::uint64_t row) -> const format::RowRecord& {
+    const auto at = std::lower_bound(rows.begin(), rows.end(), row);
+    return stored[static_cast<std::size_t>(at - rows.begin())];
+  };
 
   std::vector<std::vector<Hit>> hits(answers.size());
   for (std::size_t q = 0; q < answers.size(); ++q) {
-    for (Ranked& r : answers[q]) r.id = by_row[r.row]->id;
+    for (Ranked& r : answers[q]) r.id = record_of(r.row).id;
     std::sort(answers[q].begin(), answers[q].end(), [](const Ranked& a, const Ranked& b) {
       return a.rank != b.rank ? a.rank > b.rank : a.id < b.id;
     });
     for (const Ranked& r : answers[q]) {
-      QUARRY_ASSIGN(Record record, reader.ToRecord(r.row, *by_row[r.row], with));
+      QUARRY_ASSIGN(Record record, reader.ToRecord(r.row, record_of(r.row), options.with));
       const double score = metric == Metric::kL2 ? -r.rank + 0.0 : r.rank;
       hits[q].push_back(
           {std::move(record.id), score, std::move(record.metadata), std::move(record.vector)});
@@ -184,7 +209,7 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
       QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));
       answers.push_back(std::move(answer));
     }
-    QUARRY_ASSIGN(auto found, ToHits(reader, std::move(answers), metric, options.with));
+    QUARRY_ASSIGN(auto found, ToHits(reader, threads, std::move(answers), metric, options));
     std::move(found.begin(), found.end(), std::back_inserter(hits));
   }
   if (options.stats != nullptr) {
