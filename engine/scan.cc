@@ -24,8 +24,9 @@ constexpr std::size_t kFirstEarlyLimit = 512;
 // A pca sketch that leaves a worker with more than one row in sixteen does not pay.
 constexpr std::size_t kPcaSurvivorShare = 16;
 constexpr std::size_t kMinPcaSurvivors = 4096;
-constexpr std::size_t kRefineStep = 32;  // rows scored between looks at the threshold
-constexpr std::size_t kPrefetchRows = 2;
+constexpr std::size_t kEarlyRows = 32;  // scored before the survivors are complete, at a time
+constexpr std::size_t kRefineStep = 8;  // rows scored between looks at the threshold
+constexpr std::size_t kPrefetchRows = 4;
 constexpr std::size_t kPrefetchBytes = 4096;  // the hardware sees the stream behind them
 constexpr std::size_t kCacheLine = 64;
 
@@ -173,7 +174,7 @@ class Scanning {
       Survivors& survivors = by_sketch_[worker].survivors()[q];
       std::size_t& limit = early_limits_[worker * queries_.count + q];
       if (survivors.size() < limit) continue;
-      for (const Survivors::Row& row : survivors.TakeBest(std::max(kRefineStep, 2 * options_.k))) {
+      for (const Survivors::Row& row : survivors.TakeBest(std::max(kEarlyRows, 2 * options_.k))) {
         ScoreSurvivor(worker, q, row);
       }
       survivors.Raise(KeyUnder(scanner.best()[q].threshold(), options_.metric,
@@ -274,11 +275,14 @@ class Scanning {
                    const std::vector<Survivors::Row>& survivors) {
     TopK& best = by_base_[worker].best()[query];
     const double squared_norm = sketches_->queries[query].squared_norm;
+    // The rows lie anywhere: fetch some while others are scored.
+    for (std::size_t i = 0; i < std::min(kPrefetchRows, survivors.size()); ++i) {
+      Prefetch(survivors[i]);
+    }
     for (std::size_t i = 0; i < survivors.size(); ++i) {
       if (i % kRefineStep == 0) {
         if (survivors[i].upper < KeyUnder(best.threshold(), options_.metric, squared_norm)) break;
       }
-      // The rows lie anywhere: fetch one while another is scored.
       if (i + kPrefetchRows < survivors.size()) Prefetch(survivors[i + kPrefetchRows]);
       ScoreSurvivor(worker, query, survivors[i]);
     }
