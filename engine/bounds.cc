@@ -29,8 +29,10 @@ struct Parts {
 Parts Quantise(const double* query, std::size_t dim, float scale, QuerySketch& out) {
   Parts parts;
   const bool two_bytes = !out.low.empty();
+  const double inverse = 1 / static_cast<double>(scale);
   for (std::size_t i = 0; i < dim; ++i) {
-    const auto code = static_cast<int>(std::lround(query[i] / static_cast<double>(scale)));
+    // The nearest code or, rarely, its neighbour: `lost` is of the one taken.
+    const auto code = static_cast<int>(query[i] * inverse + std::copysign(0.5, query[i]));
     int high = code;
     int low = 0;
     if (two_bytes) {
