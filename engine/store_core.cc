@@ -37,10 +37,16 @@ std::string NewUuid() {
   return uuid;
 }
 
+constexpr std::size_t kMaxThreads = 1024;  // of searches, the caller's among them
+
 Status CheckOptions(const OpenOptions& options) {
-  if (options.threads < 1 || options.threads > 1024) {
+  if (options.threads < 1 || options.threads > kMaxThreads) {
     return Status::InvalidArgument("threads is " + std::to_string(options.threads) +
-                                   "; expected 1 to 1024");
+                                   "; expected 1 to " + std::to_string(kMaxThreads));
+  }
+  if (options.executor != nullptr && options.threads != 1) {
+    return Status::InvalidArgument("threads is " + std::to_string(options.threads) +
+                                   " beside an executor, which has its own; expected 1");
   }
   if (options.slab_bytes < (1u << 20)) {
     return Status::InvalidArgument("slab_bytes is " + std::to_string(options.slab_bytes) +
@@ -73,7 +79,16 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
   core->options_ = options;
   core->pid_ = ::getpid();
   QUARRY_ASSIGN(core->kernels_, kernels::Active());
-  core->threads_ = std::make_unique<engine::ThreadPool>(options.threads);
+  if (options.executor == nullptr) {
+    core->threads_ = std::make_unique<engine::ThreadPool>(options.threads);
+  } else {
+    core->threads_ = std::make_unique<engine::ThreadPool>(options.executor);
+    if (core->threads_->threads() > kMaxThreads) {
+      return Status::InvalidArgument("the executor has " +
+                                     std::to_string(core->threads_->threads() - 1) +
+                                     " threads; expected 0 to " + std::to_string(kMaxThreads - 1));
+    }
+  }
 
   using Mode = storage::Directory::Mode;
   const Mode mode = options.read_only           ? Mode::kRead

@@ -2,81 +2,136 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace quarry::engine {
+namespace {
 
-struct ThreadPool::Loop {
-  std::size_t items = 0;
-  const std::function<void(std::size_t, std::size_t)>* body = nullptr;
-  std::atomic<std::size_t> next_item = 0;
-  std::size_t next_worker = 1;  // guarded by the pool's mutex
-  std::size_t workers = 0;
-  std::size_t busy = 0;  // helpers at work; guarded by the pool's mutex
-  std::condition_variable done;
+// Threads that run tasks in order; those left at its end are dropped.
+class OwnThreads final : public Executor {
+ public:
+  explicit OwnThreads(std::size_t threads) : threads_(threads) {}
 
-  void Work(std::size_t worker) {
-    for (std::size_t item = next_item++; item < items; item = next_item++) (*body)(worker, item);
+  ~OwnThreads() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    work_.notify_all();
+    for (std::thread& thread : running_) thread.join();
   }
+
+  void Submit(std::function<void()> task) override {
+    {
+      const std::lock_guard lock(mutex_);
+      while (running_.size() < threads_) running_.emplace_back([this] { Run(); });
+      tasks_.push_back(std::move(task));
+    }
+    work_.notify_one();
+  }
+
+  std::size_t threads() const override { return threads_; }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      work_.wait(lock, [&] { return stopping_ || !tasks_.empty(); });
+      if (stopping_) return;
+      std::function<void()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      task = nullptr;
+      lock.lock();
+    }
+  }
+
+  const std::size_t threads_;
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<std::function<void()>> tasks_;  // guarded by mutex_
+  std::vector<std::thread> running_;         // guarded by mutex_
+  bool stopping_ = false;                    // guarded by mutex_
 };
 
-ThreadPool::~ThreadPool() {
-  std::vector<std::thread> threads;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    threads.swap(running_);
+// One call of ParallelFor. Tasks share it: it outlives the call, its body does not.
+class Loop {
+ public:
+  using Body = std::function<void(std::size_t, std::size_t)>;
+
+  Loop(std::size_t items, std::size_t workers, const Body& body)
+      : items_(items), workers_(workers), body_(body) {}
+
+  void Work(std::size_t worker) {
+    for (std::size_t item = next_item_++; item < items_; item = next_item_++) body_(worker, item);
   }
-  work_.notify_all();
-  for (std::thread& thread : threads) thread.join();
-}
+
+  // A task: works as the next worker, unless the loop has ended.
+  void Help() noexcept {
+    std::unique_lock lock(mutex_);
+    if (ended_ || next_worker_ == workers_) return;
+    const std::size_t worker = next_worker_++;
+    ++busy_;
+    lock.unlock();
+    Work(worker);
+    lock.lock();
+    if (--busy_ == 0) done_.notify_all();
+  }
+
+  // Waits for those at work and sends away those that come later.
+  // REQUIRES: no item is left
+  void End() {
+    std::unique_lock lock(mutex_);
+    ended_ = true;
+    done_.wait(lock, [&] { return busy_ == 0; });
+  }
+
+ private:
+  const std::size_t items_;
+  const std::size_t workers_;
+  const Body& body_;  // gone once the loop has ended
+  std::atomic<std::size_t> next_item_ = 0;
+  std::mutex mutex_;
+  std::condition_variable done_;
+  std::size_t next_worker_ = 1;  // guarded by mutex_
+  std::size_t busy_ = 0;         // helpers at work; guarded by mutex_
+  bool ended_ = false;           // guarded by mutex_
+};
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads)
+    : executor_(std::make_shared<OwnThreads>(threads - 1)), threads_(threads) {}
+
+ThreadPool::ThreadPool(std::shared_ptr<Executor> executor)
+    : executor_(std::move(executor)), threads_(executor_->threads() + 1) {}
 
 std::size_t ThreadPool::WorkersFor(std::size_t items, std::size_t limit) const {
   const std::size_t wanted = limit == 0 ? threads_ : std::min(limit, threads_);
   return std::max<std::size_t>(1, std::min(items, wanted));
 }
 
-void ThreadPool::ParallelFor(std::size_t items, std::size_t workers,
-                             const std::function<void(std::size_t, std::size_t)>& body) {
+void ThreadPool::ParallelFor(std::size_t items, std::size_t workers, const Loop::Body& body) {
   if (workers <= 1) {
     for (std::size_t item = 0; item < items; ++item) body(0, item);
     return;
   }
-  const auto loop = std::make_shared<Loop>();
-  loop->items = items;
-  loop->body = &body;
-  loop->workers = workers;
-  {
-    const std::lock_guard lock(mutex_);
-    StartThreads();
-    loops_.push_back(loop);
+  const auto loop = std::make_shared<Loop>(items, workers, body);
+  for (std::size_t helper = 1; helper < workers; ++helper) {
+    try {
+      executor_->Submit([loop] { loop->Help(); });
+    } catch (...) {
+      break;  // an executor that takes no more: its threads do not help, which is allowed
+    }
   }
-  work_.notify_all();
   loop->Work(0);
-  // No item is left. Helpers that never came must not come now.
-  std::unique_lock lock(mutex_);
-  std::erase(loops_, loop);
-  loop->done.wait(lock, [&] { return loop->busy == 0; });
-}
-
-void ThreadPool::StartThreads() {
-  while (running_.size() + 1 < threads_) running_.emplace_back([this] { Run(); });
-}
-
-void ThreadPool::Run() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    work_.wait(lock, [&] { return stopping_ || !loops_.empty(); });
-    if (stopping_) return;
-    const std::shared_ptr<Loop> loop = loops_.front();
-    const std::size_t worker = loop->next_worker++;
-    if (loop->next_worker == loop->workers) loops_.pop_front();
-    ++loop->busy;
-    lock.unlock();
-    loop->Work(worker);
-    lock.lock();
-    if (--loop->busy == 0) loop->done.notify_all();
-  }
+  loop->End();
 }
 
 }  // namespace quarry::engine

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quarry/collection.h"
+#include "quarry/executor.h"
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/store.h"

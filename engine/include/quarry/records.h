@@ -121,7 +121,7 @@ struct SearchOptions {
   With with = {};
   std::shared_ptr<const Snapshot> snapshot = {};  // as in ReadOptions
   // At most this many threads work on the call, the caller's among them;
-  // limited by OpenOptions::threads. 0: as many as the store has.
+  // limited by OpenOptions::threads or executor. 0: as many as the store has.
   std::size_t threads = 0;
   // The search ends with kCancelled soon after a stop is requested, and with
   // kDeadlineExceeded soon after the deadline: within the time that one thread

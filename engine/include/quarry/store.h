@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "quarry/collection.h"
+#include "quarry/executor.h"
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/types.h"
@@ -38,6 +39,10 @@ struct OpenOptions {
   // Threads that searches may use, the caller's among them; 1: no thread is
   // started for them. (RocksDB always has its own for flush and compaction.)
   std::size_t threads = 1;
+  // Threads of the caller's to use instead, beside the one that searches: Quarry
+  // starts none for searches, and `threads` stays 1. Kept until the store and the
+  // handles of its collections are gone. Null: none.
+  std::shared_ptr<Executor> executor = nullptr;
   // Whether the store may have a thread of its own that makes pca sketches of full
   // slabs, one at a time.
   bool background = true;
