@@ -44,11 +44,13 @@ BaseScanner::BaseScanner(const CollectionView& view, const RowSet& rows, const S
       options_(options),
       sums_function_(SumsFunction(kernels, view.schema->level, options.metric)),
       sums_(queries.count * kWordRows),
-      best_(queries.count, TopK(options.k, options.floor)) {}
+      best_(queries.count, TopK(options.k, options.floor)),
+      read_(view.slabs.size()) {}
 
 void BaseScanner::ScanWords(std::size_t slab, std::size_t first, std::size_t last) {
   for (std::size_t word = first; word < last; ++word) {
     std::uint64_t bits = rows_.Word(slab, word);
+    if (bits != 0) read_[slab] = true;
     // Runs of neighbours go to the kernel together: usually all 64.
     while (bits != 0) {
       const auto start = static_cast<std::size_t>(std::countr_zero(bits));
@@ -89,6 +91,7 @@ void BaseScanner::ScoreRow(std::size_t query, std::size_t slab, std::uint32_t po
                  dim, &sum, 1);
   ++scored_;
   bytes_ += data.row_bytes();
+  read_[slab] = true;
   const double norm = std::sqrt(data.norms()[position]);
   best_[query].Add(RankOf(options_.metric, sum, query_norms_[query], norm), data.rows()[position]);
 }

@@ -38,6 +38,7 @@ class BaseScanner {
   std::vector<TopK>& best() { return best_; }
   std::uint64_t scored() const { return scored_; }  // pairs of query and row
   std::uint64_t bytes() const { return bytes_; }
+  const std::vector<bool>& planes_read() const { return read_; }  // by slab
 
  private:
   void ScoreRun(const SlabView& slab, std::size_t position, std::size_t count);
@@ -52,6 +53,7 @@ class BaseScanner {
   std::vector<TopK> best_;
   std::uint64_t scored_ = 0;
   std::uint64_t bytes_ = 0;
+  std::vector<bool> read_;
 };
 
 }  // namespace quarry::engine

@@ -87,8 +87,11 @@ void PcaScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last
     }
     compared_ += static_cast<std::uint64_t>(std::popcount(mask)) * count;
     bytes_ += sketch.tile_bytes();
+    read_[slab] = true;
   }
-  for (std::size_t q = 0; q < count; ++q) thresholds_.Raise(q, survivors[q].threshold());
+  for (std::size_t q = 0; q < count; ++q) {
+    if (thresholds_.Raise(q, survivors[q].threshold())) ++raised_;
+  }
 }
 
 void PcaScanner::SumTile(const format::PcaShape::Sections& sections, const PcaQueries& queries,

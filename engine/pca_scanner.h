@@ -51,7 +51,8 @@ class PcaScanner {
         queries_(queries),
         kernels_(kernels),
         metric_(metric),
-        thresholds_(thresholds) {}
+        thresholds_(thresholds),
+        read_(view.slabs.size()) {}
 
   // Compares the rows of tiles first .. last - 1 of a slab in the plan with all
   // queries.
@@ -61,6 +62,8 @@ class PcaScanner {
 
   std::uint64_t compared() const { return compared_; }  // pairs of query and row
   std::uint64_t bytes() const { return bytes_; }
+  std::uint64_t raised() const { return raised_; }                // shared thresholds, by this
+  const std::vector<bool>& planes_read() const { return read_; }  // by slab
 
  private:
   void SumTile(const format::PcaShape::Sections& sections, const PcaQueries& queries,
@@ -76,6 +79,8 @@ class PcaScanner {
   std::vector<std::int32_t> sums_;  // [count, 2, 64]
   std::uint64_t compared_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t raised_ = 0;
+  std::vector<bool> read_;
 };
 
 }  // namespace quarry::engine

@@ -72,6 +72,14 @@ std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches,
   return chunks;
 }
 
+// Adds the planes that a worker has read.
+void MarkRead(const std::vector<bool>& read, std::vector<bool>& planes) {
+  planes.resize(std::max(planes.size(), read.size()));
+  for (std::size_t slab = 0; slab < read.size(); ++slab) {
+    if (read[slab]) planes[slab] = true;
+  }
+}
+
 // One scan of one set of queries.
 class Scanning {
  public:
@@ -106,14 +114,21 @@ class Scanning {
     if (sketches_) Refine(counters);
     QUARRY_TRY(WhyStopped());
     RecordPca();
-    for (const BaseScanner& scanner : by_base_) counters.bytes += scanner.bytes();
+    for (const BaseScanner& scanner : by_base_) {
+      counters.bytes += scanner.bytes();
+      MarkRead(scanner.planes_read(), counters.base_planes);
+    }
     for (const SketchScanner& scanner : by_sketch_) {
       counters.sketched += scanner.compared();
       counters.bytes += scanner.bytes();
+      counters.threshold_rounds += scanner.raised();
+      MarkRead(scanner.planes_read(), counters.sketch_planes);
     }
     for (const PcaScanner& scanner : by_pca_) {
       counters.sketched += scanner.compared();
       counters.bytes += scanner.bytes();
+      counters.threshold_rounds += scanner.raised();
+      MarkRead(scanner.planes_read(), counters.pca_planes);
     }
     std::vector<std::vector<Candidate>> candidates(queries_.count);
     for (std::size_t q = 0; q < queries_.count; ++q) candidates[q] = Best(q).Take();
@@ -261,7 +276,9 @@ class Scanning {
     });
     counters.refined += Scored() - scored;
     for (std::size_t q = 0; q < queries_.count; ++q) {
-      if (by_sketch_[0].survivors()[q].overflowed()) ScoreAll(q, counters);
+      if (!by_sketch_[0].survivors()[q].overflowed()) continue;
+      ++counters.fallbacks;
+      ScoreAll(q, counters);
     }
   }
 
@@ -318,6 +335,7 @@ class Scanning {
       by_base_[0].best()[query].Add(scanner.best()[0]);
       counters.scored += scanner.scored();
       counters.bytes += scanner.bytes();
+      MarkRead(scanner.planes_read(), counters.base_planes);
     }
   }
 

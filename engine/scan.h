@@ -34,10 +34,15 @@ struct ScanOptions {
 
 // What a scan did, summed over its queries.
 struct ScanCounters {
-  std::uint64_t sketched = 0;  // rows compared by their sketches
-  std::uint64_t scored = 0;    // rows scored without a look at a sketch
-  std::uint64_t refined = 0;   // rows scored after it
-  std::uint64_t bytes = 0;     // read of planes, counting a pass of several queries once
+  std::uint64_t sketched = 0;          // rows compared by their sketches
+  std::uint64_t scored = 0;            // rows scored without a look at a sketch
+  std::uint64_t refined = 0;           // rows scored after it
+  std::uint64_t bytes = 0;             // read of planes, counting a pass of several queries once
+  std::uint64_t threshold_rounds = 0;  // as in SearchStats
+  std::uint64_t fallbacks = 0;
+  std::vector<bool> base_planes;  // by slab: read
+  std::vector<bool> sketch_planes;
+  std::vector<bool> pca_planes;
 };
 
 // Queries as the scan takes them, borrowed.

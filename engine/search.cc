@@ -60,6 +60,10 @@ Status CheckOptions(const VectorView& queries, const SearchOptions& options,
   return Status::Ok();
 }
 
+std::uint64_t Count(const std::vector<bool>& planes) {
+  return static_cast<std::uint64_t>(std::count(planes.begin(), planes.end(), true));
+}
+
 double FloorOf(const SearchOptions& options) {
   if (options.min_score) return *options.min_score;
   if (options.max_distance) return -*options.max_distance;
@@ -216,7 +220,11 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     *options.stats = {.sketched = counters.sketched,
                       .scored = counters.scored,
                       .refined = counters.refined,
-                      .bytes = counters.bytes};
+                      .bytes = counters.bytes,
+                      .planes = Count(counters.base_planes) + Count(counters.sketch_planes) +
+                                Count(counters.pca_planes),
+                      .threshold_rounds = counters.threshold_rounds,
+                      .fallbacks = counters.fallbacks};
   }
   return hits;
 }

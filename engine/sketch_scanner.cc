@@ -41,11 +41,14 @@ SharedThresholds::SharedThresholds(std::size_t queries) : values_(queries) {
   for (auto& value : values_) value = -std::numeric_limits<float>::infinity();
 }
 
-void SharedThresholds::Raise(std::size_t query, float threshold) {
+bool SharedThresholds::Raise(std::size_t query, float threshold) {
   float seen = Get(query);
-  while (seen < threshold &&
-         !values_[query].compare_exchange_weak(seen, threshold, std::memory_order_relaxed)) {
+  while (seen < threshold) {
+    if (values_[query].compare_exchange_weak(seen, threshold, std::memory_order_relaxed)) {
+      return true;
+    }
   }
+  return false;
 }
 
 SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,
@@ -60,7 +63,8 @@ SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,
       shared_(thresholds),
       sums_(std::min(kBlockQueries, queries.queries.size()) * (queries.two_bytes ? 2 : 1) *
             kTileRows),
-      thresholds_(queries.queries.size()) {
+      thresholds_(queries.queries.size()),
+      read_(view.slabs.size()) {
   for (const QuerySketch& query : queries.queries) {
     survivors_.emplace_back(options.k, KeyUnder(options.floor, metric_, query.squared_norm), limit);
   }
@@ -84,8 +88,11 @@ void SketchScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t l
     }
     compared_ += static_cast<std::uint64_t>(std::popcount(mask)) * queries;
     bytes_ += sketch.tile_bytes();
+    read_[slab] = true;
   }
-  for (std::size_t q = 0; q < queries; ++q) shared_.Raise(q, thresholds_[q]);
+  for (std::size_t q = 0; q < queries; ++q) {
+    if (shared_.Raise(q, thresholds_[q])) ++raised_;
+  }
 }
 
 void SketchScanner::CompareQueries(std::size_t first, std::size_t last, const format::Tile& data,

@@ -39,7 +39,8 @@ class SharedThresholds {
  public:
   explicit SharedThresholds(std::size_t queries);
   float Get(std::size_t query) const { return values_[query].load(std::memory_order_relaxed); }
-  void Raise(std::size_t query, float threshold);
+  // Whether it was raised by this.
+  bool Raise(std::size_t query, float threshold);
 
  private:
   std::vector<std::atomic<float>> values_;
@@ -60,6 +61,8 @@ class SketchScanner {
   std::vector<Survivors>& survivors() { return survivors_; }
   std::uint64_t compared() const { return compared_; }  // pairs of query and row
   std::uint64_t bytes() const { return bytes_; }
+  std::uint64_t raised() const { return raised_; }                // shared thresholds, by this
+  const std::vector<bool>& planes_read() const { return read_; }  // by slab
 
  private:
   // Of one tile and the queries first .. last - 1, at most a block.
@@ -78,6 +81,8 @@ class SketchScanner {
   std::vector<float> thresholds_;  // theirs, in one place for the kernels
   std::uint64_t compared_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t raised_ = 0;
+  std::vector<bool> read_;
 };
 
 }  // namespace quarry::engine

@@ -226,7 +226,9 @@ void CommandLine::AddSearch() {
   AddParsed(app, "--max-distance", &options->max_distance, ParseReal, "X",
             "Leave out larger distances (l2)");
   AddWith(app, &options->with);
-  app->add_flag("--explain", options->explain, "Say what each search did (with --json)");
+  app->add_flag("--explain", options->explain,
+                "Say what each search did (with --json): rows, bytes and planes read, rounds of "
+                "the threshold, fallbacks to scoring all rows");
   command.check = [options]() -> std::string {
     const int queries = int{!options->queries_file.empty()} + int{!options->vector_json.empty()} +
                         int{!options->like_id.empty()};

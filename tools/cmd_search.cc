@@ -29,9 +29,10 @@ std::string ExplainMember(const SearchStats& stats, std::uint64_t vectors, Level
   if (stats.sketched > 0) planes.emplace_back("\"i8 sketch\"");
   if (stats.scored + stats.refined > 0) planes.push_back(fmt::format("\"{}\"", ToString(level)));
   return fmt::format(
-      R"(,"explain":{{"rows":{},"scanned":{},"refined":{},"bytes":{},"planes":[{}],"filter":null,"micros":{}}})",
+      R"(,"explain":{{"rows":{},"scanned":{},"refined":{},"bytes":{},"planes":[{}],"planes_read":{},)"
+      R"("threshold_rounds":{},"fallbacks":{},"filter":null,"micros":{}}})",
       vectors, stats.sketched + stats.scored, stats.refined, stats.bytes, fmt::join(planes, ","),
-      micros);
+      stats.planes, stats.threshold_rounds, stats.fallbacks, micros);
 }
 
 // One line of JSON; `explain` is a member with its comma, or empty.

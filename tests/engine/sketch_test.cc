@@ -183,6 +183,36 @@ TEST_F(SketchTest, FewRowsAreScoredAndFullTilesAreNotRead) {
   EXPECT_LT(stats.bytes, 6400 * kDim * sizeof(float) / 2);
 }
 
+TEST_F(SketchTest, PlanesThatWereReadAreCountedOnce) {
+  Fill(6400);
+  const std::size_t slabs = Value(twins_->with->Info()).slabs.size();
+  const auto planes_of = [&](std::size_t queries, const SearchOptions& options) {
+    return twins_->ExpectSame(RandomVectors(rng_, queries, kDim), options).planes;
+  };
+  const std::vector<Id> one = Numbers(0, 1);
+  EXPECT_EQ(planes_of(1, {.k = 10, .ids = one}), 1u);         // scored, in the first slab
+  EXPECT_EQ(planes_of(200, {.k = 500}), 2 * slabs);           // several passes
+  EXPECT_EQ(planes_of(1, {.k = 10, .min_score = 2}), slabs);  // nothing to refine
+}
+
+TEST_F(SketchTest, RoundsOfTheThresholdAreThoseOfSketches) {
+  Fill(6400);
+  EXPECT_GE(ExpectSameAnswers().threshold_rounds, 1u);
+  SearchStats stats;
+  const SearchOptions options{.stats = &stats};
+  (void)Search(*twins_->without, RandomVectors(rng_, 1, kDim)[0], options);
+  EXPECT_EQ(stats.threshold_rounds, 0u);
+}
+
+TEST_F(SketchTest, QueriesThatTooManyRowsSurviveAreCounted) {
+  const std::size_t n = 20000;  // all alike: every one survives, more than 16384
+  twins_.emplace(store_, CollectionSchema{.dim = kDim});
+  twins_->Write(Numbers(0, n), Vectors(n, RandomVectors(rng_, 1, kDim)[0]));
+  const SearchStats stats = twins_->ExpectSame(RandomVectors(rng_, 3, kDim), {.k = 10});
+  EXPECT_EQ(stats.fallbacks, 3u);
+  EXPECT_EQ(stats.scored, 3 * n);
+}
+
 TEST_F(SketchTest, RowsBehindTheLastFullTileAreScored) {
   Fill(6400 + 63);
   EXPECT_EQ(ExpectSameAnswers().scored, 63u);

@@ -48,6 +48,9 @@ TEST_F(CliTest, SearchExplainsWhatItDid) {
   EXPECT_EQ(explain["refined"], 0);
   EXPECT_EQ(explain["bytes"], 3 * 2 * 4);
   EXPECT_EQ(explain["planes"], Json::array({"f32"}));
+  EXPECT_EQ(explain["planes_read"], 1);
+  EXPECT_EQ(explain["threshold_rounds"], 0);
+  EXPECT_EQ(explain["fallbacks"], 0);
   EXPECT_TRUE(explain["micros"].is_number_unsigned());
 }
 

@@ -106,6 +106,17 @@ struct SearchStats {
   std::uint64_t scored = 0;    // rows scored from the base plane without a look at a sketch
   std::uint64_t refined = 0;   // rows scored from the base plane after it
   std::uint64_t bytes = 0;     // read of planes; queries of one call share reads
+  // Planes of which at least one row was read, each counted once: a slab has a
+  // base plane and may have an i8 and a pca sketch.
+  std::uint64_t planes = 0;
+  // How often a worker passed on a better threshold to the others: a score that
+  // the k best of a query surely reach, so that rows which cannot reach it are
+  // left out. Many, beside many rows refined, mean that the best rows were
+  // compared late. 0 without sketches. Depends on the timing of threads.
+  std::uint64_t threshold_rounds = 0;
+  // Queries that too many rows survived the comparison of sketches for, so that
+  // all rows were scored: such a search costs more than one without sketches.
+  std::uint64_t fallbacks = 0;
 };
 
 struct SearchOptions {
