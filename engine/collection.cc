@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/reader.h"
+#include "engine/report.h"
 #include "engine/search.h"
 #include "engine/store_core.h"
 #include "format/keys.h"
@@ -22,18 +23,24 @@ Result<engine::Reader> ReaderOf(const StoreCore& core, std::uint32_t number,
   return engine::Reader(std::move(state), std::move(view));
 }
 
+Result<WriteResult> Write(StoreCore& core, std::string_view operation, const std::string& name,
+                          const Batch& batch, const WriteOptions& options) {
+  return engine::Reported(core.reporting(), {.operation = operation, .collection = name},
+                          [&](OperationReport&) { return core.Write(batch, options); });
+}
+
 }  // namespace
 
 Result<WriteResult> Collection::Upsert(const Records& records, const WriteOptions& options) {
   Batch batch;
   batch.Upsert(*this, records);
-  return core_->Write(batch, options);
+  return Write(*core_, "upsert", name_, batch, options);
 }
 
 Result<WriteResult> Collection::Insert(const Records& records, const WriteOptions& options) {
   Batch batch;
   batch.Insert(*this, records);
-  return core_->Write(batch, options);
+  return Write(*core_, "insert", name_, batch, options);
 }
 
 Result<WriteResult> Collection::UpdateMetadata(std::span<const Id> ids,
@@ -41,13 +48,13 @@ Result<WriteResult> Collection::UpdateMetadata(std::span<const Id> ids,
                                                const WriteOptions& options) {
   Batch batch;
   batch.UpdateMetadata(*this, ids, metadata);
-  return core_->Write(batch, options);
+  return Write(*core_, "update_metadata", name_, batch, options);
 }
 
 Result<WriteResult> Collection::Delete(std::span<const Id> ids, const WriteOptions& options) {
   Batch batch;
   batch.Delete(*this, ids);
-  return core_->Write(batch, options);
+  return Write(*core_, "delete", name_, batch, options);
 }
 
 Result<std::vector<std::optional<Record>>> Collection::Get(std::span<const Id> ids,
@@ -78,8 +85,17 @@ Result<std::vector<Record>> Collection::Scroll(const ScrollOptions& options) con
 
 Result<std::vector<std::vector<Hit>>> Collection::Search(const VectorView& queries,
                                                          const SearchOptions& options) const {
-  QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
-  return engine::Search(reader, core_->kernels(), core_->threads(), queries, options);
+  const auto search = [&](OperationReport& report) -> Result<std::vector<std::vector<Hit>>> {
+    QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
+    QUARRY_ASSIGN(auto hits, engine::Search(reader, core_->kernels(), core_->threads(), queries,
+                                            options, report.stats));
+    if (options.stats != nullptr) *options.stats = report.stats;
+    return hits;
+  };
+  return engine::Reported(
+      core_->reporting(),
+      {.operation = "search", .collection = name_, .queries = queries.rows, .k = options.k},
+      search);
 }
 
 Status Collection::SetSketches(SketchPolicy policy, const SketchOptions& options) {

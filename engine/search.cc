@@ -182,7 +182,7 @@ Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader, ThreadPool& t
 
 Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
                                              ThreadPool& threads, const VectorView& queries,
-                                             const SearchOptions& options) {
+                                             const SearchOptions& options, SearchStats& stats) {
   const CollectionView& view = reader.view();
   const Metric metric = options.metric.value_or(view.schema->metric);
   QUARRY_TRY(CheckOptions(queries, options, *view.schema, metric));
@@ -216,16 +216,14 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     QUARRY_ASSIGN(auto found, ToHits(reader, threads, std::move(answers), metric, options));
     std::move(found.begin(), found.end(), std::back_inserter(hits));
   }
-  if (options.stats != nullptr) {
-    *options.stats = {.sketched = counters.sketched,
-                      .scored = counters.scored,
-                      .refined = counters.refined,
-                      .bytes = counters.bytes,
-                      .planes = Count(counters.base_planes) + Count(counters.sketch_planes) +
-                                Count(counters.pca_planes),
-                      .threshold_rounds = counters.threshold_rounds,
-                      .fallbacks = counters.fallbacks};
-  }
+  stats = {.sketched = counters.sketched,
+           .scored = counters.scored,
+           .refined = counters.refined,
+           .bytes = counters.bytes,
+           .planes = Count(counters.base_planes) + Count(counters.sketch_planes) +
+                     Count(counters.pca_planes),
+           .threshold_rounds = counters.threshold_rounds,
+           .fallbacks = counters.fallbacks};
   return hits;
 }
 

@@ -10,9 +10,9 @@
 
 namespace quarry::engine {
 
-// As Collection::Search.
+// As Collection::Search, which fills options.stats from `stats`: set on success.
 Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
                                              ThreadPool& threads, const VectorView& queries,
-                                             const SearchOptions& options);
+                                             const SearchOptions& options, SearchStats& stats);
 
 }  // namespace quarry::engine

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/report.h"
 #include "engine/store_core.h"
 #include "format/catalog_values.h"
 #include "format/status_macros.h"
@@ -40,14 +41,19 @@ void Batch::Add(Operation::Kind kind, const Collection& collection, const Record
 }
 
 Result<std::unique_ptr<Store>> Store::Open(const std::string& path, const OpenOptions& options) {
-  QUARRY_ASSIGN(auto core, StoreCore::Open(storage::Vfs::Posix(), path, options));
+  QUARRY_ASSIGN(auto core, engine::Reported(&options, {.operation = "open"}, [&](OperationReport&) {
+                  return StoreCore::Open(storage::Vfs::Posix(), path, options);
+                }));
   return std::unique_ptr<Store>(new Store(std::move(core)));
 }
 
 Store::~Store() { (void)core_->Close(); }
 
 Result<Collection> Store::CreateCollection(std::string_view name, const CollectionSchema& schema) {
-  QUARRY_ASSIGN(const auto view, core_->CreateCollection(name, schema));
+  QUARRY_ASSIGN(
+      const auto view,
+      engine::Reported(core_->reporting(), {.operation = "create_collection", .collection = name},
+                       [&](OperationReport&) { return core_->CreateCollection(name, schema); }));
   return Collection(core_, view->number, view->name, view->schema);
 }
 
@@ -66,10 +72,14 @@ Result<std::vector<std::string>> Store::ListCollections() const {
   return names;
 }
 
-Status Store::DropCollection(std::string_view name) { return core_->DropCollection(name); }
+Status Store::DropCollection(std::string_view name) {
+  return engine::Reported(core_->reporting(), {.operation = "drop_collection", .collection = name},
+                          [&](OperationReport&) { return core_->DropCollection(name); });
+}
 
 Result<WriteResult> Store::Write(const Batch& batch, const WriteOptions& options) {
-  return core_->Write(batch, options);
+  return engine::Reported(core_->reporting(), {.operation = "write"},
+                          [&](OperationReport&) { return core_->Write(batch, options); });
 }
 
 Result<std::shared_ptr<const Snapshot>> Store::GetSnapshot() const {

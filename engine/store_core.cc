@@ -135,9 +135,15 @@ Status StoreCore::Create() {
   return directory_->FinishCreation();
 }
 
+bool StoreCore::forked() const { return ::getpid() != pid_; }
+
+const OpenOptions* StoreCore::reporting() const {
+  return options_.metrics && !forked() ? &options_ : nullptr;
+}
+
 Status StoreCore::CheckUsable() const {
   if (closed_) return Status::FailedPrecondition("the store is closed");
-  if (::getpid() != pid_) {
+  if (forked()) {
     return Status::FailedPrecondition("the store was opened by process " + std::to_string(pid_) +
                                       " before a fork; open it again in this one");
   }
@@ -317,7 +323,7 @@ Status StoreCore::DropCollection(std::string_view name) {
 }
 
 Status StoreCore::Close() {
-  if (::getpid() != pid_) return CheckUsable();
+  if (forked()) return CheckUsable();
   if (background_ != nullptr) background_->Stop();
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();

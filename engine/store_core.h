@@ -51,11 +51,14 @@ class StoreCore {
   const kernels::Table& kernels() const { return *kernels_; }
   engine::ThreadPool& threads() const { return *threads_; }
   const OpenOptions& options() const { return options_; }
+  // For engine::Reported: null in a process forked from the one that opened it.
+  const OpenOptions* reporting() const;
   const std::string& uuid() const { return record_.uuid; }
 
  private:
   StoreCore() = default;
 
+  bool forked() const;
   Status CheckUsable() const;
   // REQUIRES: write_mutex_ is held
   Status CheckWritable() const;

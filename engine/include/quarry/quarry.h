@@ -4,6 +4,7 @@
 
 #include "quarry/collection.h"
 #include "quarry/executor.h"
+#include "quarry/metrics.h"
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/store.h"

@@ -13,6 +13,7 @@
 
 #include "quarry/collection.h"
 #include "quarry/executor.h"
+#include "quarry/metrics.h"
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/types.h"
@@ -55,6 +56,8 @@ struct OpenOptions {
   std::size_t catalog_cache_bytes = 64u << 20;
   // Called from any thread, must not throw or call the store; null: no log.
   std::function<void(LogLevel, std::string_view)> log = nullptr;
+  // Told of each search and write (metrics.h); null: nothing is measured.
+  MetricsCallback metrics = nullptr;
 };
 
 // Changes to one or more collections of one store that are committed together.
