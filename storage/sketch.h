@@ -64,6 +64,7 @@ class Sketch {
   const std::byte* tile(std::uint32_t tile) const {
     return mapping_->bytes().data() + layout_.codes_offset + tile * tile_bytes_;
   }
+  const Mapping& mapping() const { return *mapping_; }
   std::size_t tile_bytes() const { return tile_bytes_; }
   std::uint64_t file_bytes() const { return layout_.file_bytes; }
   // REQUIRES: it is a pca sketch

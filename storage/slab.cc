@@ -204,6 +204,16 @@ std::optional<std::uint32_t> Slab::Find(std::uint64_t row, std::uint32_t committ
   return static_cast<std::uint32_t>(found - begin);
 }
 
+void Slab::PrefetchRow(std::size_t position) const {
+  const auto prefetch = [&](std::uint64_t region, std::size_t entry_bytes) {
+    mapping_->Prefetch(region + position * entry_bytes, entry_bytes);
+  };
+  prefetch(layout_.codes_offset, layout_.row_bytes);
+  prefetch(layout_.rows_offset, sizeof(std::uint64_t));
+  prefetch(layout_.norms_offset, sizeof(double));
+  if (layout_.scales_offset != 0) prefetch(layout_.scales_offset, sizeof(float));
+}
+
 std::optional<BlockRecord> Slab::Record(std::uint64_t block, unsigned slot) const {
   const std::byte* const bytes = at(layout_.blocks_offset + (block * 2 + slot) * kBlockRecordBytes);
   const auto record = format::DecodeBlockRecord({bytes, kBlockRecordBytes}, number(), block);

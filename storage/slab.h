@@ -129,6 +129,12 @@ class Slab {
   // The position of a row among the first `committed`, if it is there.
   std::optional<std::uint32_t> Find(std::uint64_t row, std::uint32_t committed) const;
 
+  // The mapped base plane, for what is said of its memory.
+  const Mapping& mapping() const { return *mapping_; }
+
+  // Asks for what scoring the row at a position reads.
+  void PrefetchRow(std::size_t position) const;
+
   // Checks the blocks that hold positions [first, committed) against their
   // checksums. Errors: kCorruption, naming the first bad block's rows.
   Status Verify(std::uint32_t first, std::uint32_t committed) const;

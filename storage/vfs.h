@@ -40,12 +40,36 @@ class File {
 };
 
 // A file mapped for reading. Shows what is written to the file. Unmapped when
-// destroyed.
+// destroyed. All methods may run together, and beside readers of the bytes.
 class Mapping {
  public:
   virtual ~Mapping() = default;
   virtual std::span<const std::byte> bytes() const = 0;
+
+  // What is in memory: reading the bytes works all the same, at another speed.
+  // Ranges are widened to whole pages. REQUIRES: they lie in bytes()
+
+  // Whether the page that holds byte `offset` is in memory. Takes less than a
+  // microsecond.
+  virtual bool IsResident(std::uint64_t offset) const = 0;
+
+  // Reads a range from the disk in large pieces, in expectation of scans, and
+  // returns when it is in memory. Errors: kIoError.
+  virtual Status Load(std::uint64_t offset, std::uint64_t bytes) const = 0;
+
+  // Asks for a range that will be read soon, and for nothing around it; returns
+  // at once. A hint: what comes of it shows when the bytes are read.
+  virtual void Prefetch(std::uint64_t offset, std::uint64_t bytes) const = 0;
+
+  // Lets go of a range, in this mapping and in the system's page cache. Pages that
+  // are not on the disk yet, or that another process has mapped, stay; so do large
+  // pages of which only a part is given: align ranges to kLargePageBytes.
+  // Errors: kIoError.
+  virtual Status Release(std::uint64_t offset, std::uint64_t bytes) const = 0;
 };
+
+// The largest pieces that the system keeps a file in, at multiples of their size.
+inline constexpr std::uint64_t kLargePageBytes = 2u << 20;
 
 // Held until destroyed, or until the process ends in any way.
 class Lock {
