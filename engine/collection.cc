@@ -87,8 +87,9 @@ Result<std::vector<std::vector<Hit>>> Collection::Search(const VectorView& queri
                                                          const SearchOptions& options) const {
   const auto search = [&](OperationReport& report) -> Result<std::vector<std::vector<Hit>>> {
     QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
-    QUARRY_ASSIGN(auto hits, engine::Search(reader, core_->kernels(), core_->threads(), queries,
-                                            options, report.stats));
+    QUARRY_ASSIGN(auto hits, engine::Search(reader, core_->kernels(), core_->threads(),
+                                            core_->options().max_resident_bytes, queries, options,
+                                            report.stats));
     if (options.stats != nullptr) *options.stats = report.stats;
     return hits;
   };

@@ -8,15 +8,16 @@
 
 #include "engine/base_scanner.h"
 #include "engine/bounds.h"
+#include "engine/chunks.h"
 #include "engine/pca_scanner.h"
+#include "engine/readahead.h"
+#include "engine/resident_limit.h"
 #include "engine/sketch_scanner.h"
 #include "format/status_macros.h"
 
 namespace quarry::engine {
 namespace {
 
-constexpr std::size_t kWordRows = 64;             // a word of a RowSet, and a tile
-constexpr std::size_t kChunkBytes = 1024 * 1024;  // of a plane in one piece of work, about
 // With more survivors than one row in eight, scoring all rows in order is faster.
 constexpr std::size_t kSurvivorShare = 8;
 constexpr std::size_t kMinSurvivors = 16384;
@@ -29,48 +30,9 @@ constexpr std::size_t kRefineStep = 8;  // rows scored between looks at the thre
 constexpr std::size_t kPrefetchRows = 4;
 constexpr std::size_t kPrefetchBytes = 4096;  // the hardware sees the stream behind them
 constexpr std::size_t kCacheLine = 64;
-
-// A run of words of one slab: what one worker takes at a time.
-struct Chunk {
-  std::size_t slab = 0;
-  std::size_t first = 0;
-  std::size_t last = 0;  // behind the end
-  enum class By { kBase, kSketch, kPca } by = By::kBase;
-};
-
-void AddChunks(std::vector<Chunk>& chunks, Chunk all, std::size_t word_bytes) {
-  const std::size_t step = std::max<std::size_t>(1, kChunkBytes / word_bytes);
-  for (std::size_t word = all.first; word < all.last; word += step) {
-    chunks.push_back({all.slab, word, std::min(word + step, all.last), all.by});
-  }
-}
-
-// Rows behind the last full tile, and slabs without a sketch, go first: they
-// raise the threshold for the rest.
-//   pca   by slab: whether to scan its pca sketch
-std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches,
-                            const std::vector<bool>& pca) {
-  std::vector<Chunk> chunks;
-  std::vector<Chunk> tiles;
-  for (std::size_t slab = 0; slab < view.slabs.size(); ++slab) {
-    const SlabView& rows = view.slabs[slab];
-    const std::size_t words = (rows.rows + kWordRows - 1) / kWordRows;
-    std::size_t sketched = 0;
-    if (pca[slab]) {
-      sketched = rows.pca->rows() / kWordRows;
-      AddChunks(tiles, {slab, 0, sketched, Chunk::By::kPca}, rows.pca->tile_bytes());
-    }
-    if (use_sketches && rows.sketch != nullptr) {
-      const std::size_t first = sketched;
-      sketched = rows.rows / kWordRows;
-      AddChunks(tiles, {slab, first, sketched, Chunk::By::kSketch}, rows.sketch->tile_bytes());
-    }
-    AddChunks(chunks, {slab, sketched, words, Chunk::By::kBase},
-              rows.slab->row_bytes() * kWordRows);
-  }
-  chunks.insert(chunks.end(), tiles.begin(), tiles.end());
-  return chunks;
-}
+constexpr std::size_t kReadStep = 256;  // survivors whose rows are read from the disk together
+constexpr std::size_t kAroundRow = 5 * 4096;  // bytes of pages that hold a row, beside its own
+constexpr std::size_t kLooks = 4;             // at the words of a chunk, or at such survivors
 
 // Adds the planes that a worker has read.
 void MarkRead(const std::vector<bool>& read, std::vector<bool>& planes) {
@@ -94,24 +56,38 @@ class Scanning {
         norms_(NormsOf(queries, view.schema->dim, kernels)) {}
 
   Result<std::vector<std::vector<Candidate>>> Run(ScanCounters& counters) {
+    if (options_.max_resident_bytes != 0) {
+      limit_.emplace(view_, options_.max_resident_bytes,
+                     threads_.WorkersFor(SIZE_MAX, options_.threads));
+    }
+    auto candidates = FindCandidates(counters);
+    if (limit_) QUARRY_TRY(limit_->Finish());
+    return candidates;
+  }
+
+ private:
+  Result<std::vector<std::vector<Candidate>>> FindCandidates(ScanCounters& counters) {
     if (WorthSketches()) sketches_ = PrepareQueries(queries_, view_.schema->dim, options_.metric);
     pca_.slabs.resize(view_.slabs.size());
     if (sketches_) pca_ = PlanPca(view_, queries_, options_.metric, kernels_);
     const std::vector<Chunk> chunks = ChunksOf(view_, sketches_.has_value(), pca_.slabs);
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
     MakeScanners(workers);
+    Readahead readahead = ReadaheadOf(chunks);
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-      if (!MayGoOn()) return;
+      if (!MayGoOn() || !readahead.Begin(item)) return;
       if (chunks[item].by == Chunk::By::kBase) {
         by_base_[worker].ScanWords(chunks[item].slab, chunks[item].first, chunks[item].last);
       } else {
         ScanTiles(worker, chunks[item]);
       }
+      readahead.End(item);
     });
     QUARRY_TRY(WhyStopped());
+    QUARRY_TRY(readahead.status());
     counters.scored += Scored() - refined_early_;
     counters.refined += refined_early_;
-    if (sketches_) Refine(counters);
+    if (sketches_) QUARRY_TRY(Refine(counters));
     QUARRY_TRY(WhyStopped());
     RecordPca();
     for (const BaseScanner& scanner : by_base_) {
@@ -135,7 +111,13 @@ class Scanning {
     return candidates;
   }
 
- private:
+  Readahead ReadaheadOf(const std::vector<Chunk>& chunks) {
+    std::vector<PlaneRange> ranges;
+    ranges.reserve(chunks.size());
+    for (const Chunk& chunk : chunks) ranges.push_back(RangeOf(view_, rows_, chunk));
+    return Readahead(ranges, limit_ ? &*limit_ : nullptr);
+  }
+
   // Asked before each piece of work. Once false, always false.
   bool MayGoOn() {
     if (stopped_.load(std::memory_order_relaxed) != StatusCode::kOk) return false;
@@ -159,10 +141,9 @@ class Scanning {
   void ScanTiles(std::size_t worker, const Chunk& chunk) {
     const SlabView& slab = view_.slabs[chunk.slab];
     const bool pca = chunk.by == Chunk::By::kPca && (!pca_is_off_ || slab.sketch == nullptr);
-    const std::size_t tile_bytes = pca ? slab.pca->tile_bytes() : slab.sketch->tile_bytes();
     const auto is_sparse = [&](std::size_t word) {
       const auto wanted = static_cast<std::size_t>(std::popcount(rows_.Word(chunk.slab, word)));
-      return wanted * slab.slab->row_bytes() < tile_bytes;
+      return wanted * slab.slab->row_bytes() < (pca ? slab.pca : slab.sketch)->tile_bytes();
     };
     for (std::size_t first = chunk.first; first < chunk.last;) {
       const bool sparse = is_sparse(first);
@@ -262,8 +243,9 @@ class Scanning {
 
   // Scores the survivors, most promising first, until none can be among the k
   // best. Queries with too many survivors are scored in full.
-  void Refine(ScanCounters& counters) {
+  Status Refine(ScanCounters& counters) {
     const std::uint64_t scored = Scored();
+    std::vector<Status> refined(queries_.count);
     const std::size_t workers =
         std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
     threads_.ParallelFor(queries_.count, workers, [&](std::size_t worker, std::size_t q) {
@@ -272,14 +254,16 @@ class Scanning {
       std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
       Survivors& all = by_sketch_[0].survivors()[q];
       for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
-      RefineQuery(worker, q, all.Take());
+      refined[q] = RefineQuery(worker, q, all.Take());
     });
+    for (const Status& status : refined) QUARRY_TRY(status);
     counters.refined += Scored() - scored;
     for (std::size_t q = 0; q < queries_.count; ++q) {
       if (!by_sketch_[0].survivors()[q].overflowed()) continue;
       ++counters.fallbacks;
-      ScoreAll(q, counters);
+      QUARRY_TRY(ScoreAll(q, counters));
     }
+    return Status::Ok();
   }
 
   std::uint64_t Scored() const {
@@ -288,8 +272,8 @@ class Scanning {
     return scored;
   }
 
-  void RefineQuery(std::size_t worker, std::size_t query,
-                   const std::vector<Survivors::Row>& survivors) {
+  Status RefineQuery(std::size_t worker, std::size_t query,
+                     const std::vector<Survivors::Row>& survivors) {
     TopK& best = by_base_[worker].best()[query];
     const double squared_norm = sketches_->queries[query].squared_norm;
     // The rows lie anywhere: fetch some while others are scored.
@@ -300,9 +284,30 @@ class Scanning {
       if (i % kRefineStep == 0) {
         if (survivors[i].upper < KeyUnder(best.threshold(), options_.metric, squared_norm)) break;
       }
+      if (i % kReadStep == 0) QUARRY_TRY(ReadSoon(std::span(survivors).subspan(i)));
       if (i + kPrefetchRows < survivors.size()) Prefetch(survivors[i + kPrefetchRows]);
       ScoreSurvivor(worker, query, survivors[i]);
     }
+    return Status::Ok();
+  }
+
+  // Asks for the rows of the first survivors all at once, if some are on the disk only.
+  Status ReadSoon(std::span<const Survivors::Row> survivors) {
+    survivors = survivors.first(std::min(survivors.size(), kReadStep));
+    const auto slab_of = [&](const Survivors::Row& row) -> const storage::Slab& {
+      return *view_.slabs[row.slab].slab;
+    };
+    bool cold = limit_.has_value();
+    for (std::size_t i = 0; i < kLooks && !cold; ++i) {
+      const Survivors::Row& row = survivors[survivors.size() * i / kLooks];
+      const storage::Mapping& mapping = slab_of(row).mapping();
+      const std::byte* const codes = slab_of(row).codes(row.position);
+      cold = !mapping.IsResident(static_cast<std::uint64_t>(codes - mapping.bytes().data()));
+    }
+    if (!cold) return Status::Ok();
+    for (const Survivors::Row& row : survivors) slab_of(row).PrefetchRow(row.position);
+    if (!limit_) return Status::Ok();
+    return limit_->ReadRows(survivors.size() * (slab_of(survivors[0]).row_bytes() + kAroundRow));
   }
 
   void Prefetch(const Survivors::Row& row) const {
@@ -314,7 +319,7 @@ class Scanning {
 
   // One query against all rows, from the base plane. What was scored before is
   // forgotten: some of it came from tiles.
-  void ScoreAll(std::size_t query, ScanCounters& counters) {
+  Status ScoreAll(std::size_t query, ScanCounters& counters) {
     for (BaseScanner& scanner : by_base_) scanner.best()[query] = TopK(options_.k, options_.floor);
     const std::size_t dim = view_.schema->dim;
     const ScanQueries one{queries_.values + query * dim, 1};
@@ -326,17 +331,21 @@ class Scanning {
       scanners.emplace_back(view_, rows_, one, std::span(norms_).subspan(query, 1), kernels_,
                             options_);
     }
+    Readahead readahead = ReadaheadOf(chunks);
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-      if (!MayGoOn()) return;
+      if (!MayGoOn() || !readahead.Begin(item)) return;
       const Chunk& chunk = chunks[item];
       scanners[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
+      readahead.End(item);
     });
+    QUARRY_TRY(readahead.status());
     for (BaseScanner& scanner : scanners) {
       by_base_[0].best()[query].Add(scanner.best()[0]);
       counters.scored += scanner.scored();
       counters.bytes += scanner.bytes();
       MarkRead(scanner.planes_read(), counters.base_planes);
     }
+    return Status::Ok();
   }
 
   const CollectionView& view_;
@@ -356,6 +365,7 @@ class Scanning {
   std::atomic<std::uint64_t> refined_early_ = 0;
   std::atomic<bool> pca_is_off_ = false;  // for the rest of this scan: its bounds are too wide
   std::optional<SharedThresholds> thresholds_;
+  std::optional<ResidentLimit> limit_;                 // unset: none
   std::atomic<StatusCode> stopped_ = StatusCode::kOk;  // why work ends early
 };
 

@@ -30,6 +30,7 @@ struct ScanOptions {
   std::size_t threads = 0;  // at most; 0: as many as the pool has
   std::stop_token stop = {};
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  std::uint64_t max_resident_bytes = 0;  // as in OpenOptions
 };
 
 // What a scan did, summed over its queries.
@@ -52,7 +53,7 @@ struct ScanQueries {
 };
 
 // The candidates of each query: the k best and all ties for the last place.
-// Errors: kCancelled, kDeadlineExceeded.
+// Errors: kCancelled, kDeadlineExceeded, kIoError.
 Result<std::vector<std::vector<Candidate>>> Scan(const CollectionView& view, const RowSet& rows,
                                                  const ScanQueries& queries,
                                                  const kernels::Table& kernels, ThreadPool& threads,

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/resident_limit.h"
 #include "engine/row_set.h"
 #include "engine/scan.h"
 #include "format/keys.h"
@@ -68,6 +69,13 @@ double FloorOf(const SearchOptions& options) {
   if (options.min_score) return *options.min_score;
   if (options.max_distance) return -*options.max_distance;
   return -std::numeric_limits<double>::infinity();
+}
+
+// Threads that a search may use: under a limit of memory not more than it has room for.
+std::size_t ThreadsFor(const ThreadPool& threads, std::size_t wanted,
+                       std::uint64_t max_resident_bytes) {
+  if (max_resident_bytes == 0) return wanted;
+  return threads.WorkersFor(ResidentLimit::MaxWorkers(max_resident_bytes), wanted);
 }
 
 // Queries first .. first + n - 1 as f64.
@@ -181,7 +189,8 @@ Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader, ThreadPool& t
 }  // namespace
 
 Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
-                                             ThreadPool& threads, const VectorView& queries,
+                                             ThreadPool& threads, std::uint64_t max_resident_bytes,
+                                             const VectorView& queries,
                                              const SearchOptions& options, SearchStats& stats) {
   const CollectionView& view = reader.view();
   const Metric metric = options.metric.value_or(view.schema->metric);
@@ -195,9 +204,10 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
   const ScanOptions scan{.metric = metric,
                          .k = options.k,
                          .floor = FloorOf(options),
-                         .threads = options.threads,
+                         .threads = ThreadsFor(threads, options.threads, max_resident_bytes),
                          .stop = options.stop,
-                         .deadline = options.deadline};
+                         .deadline = options.deadline,
+                         .max_resident_bytes = max_resident_bytes};
   ScanCounters counters;
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.rows);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/kernels/kernels.h"
@@ -10,9 +11,11 @@
 
 namespace quarry::engine {
 
-// As Collection::Search, which fills options.stats from `stats`: set on success.
+// As Collection::Search, which fills options.stats from `stats`: set on success;
+// `max_resident_bytes` as in OpenOptions.
 Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
-                                             ThreadPool& threads, const VectorView& queries,
+                                             ThreadPool& threads, std::uint64_t max_resident_bytes,
+                                             const VectorView& queries,
                                              const SearchOptions& options, SearchStats& stats);
 
 }  // namespace quarry::engine

@@ -52,6 +52,11 @@ Status CheckOptions(const OpenOptions& options) {
     return Status::InvalidArgument("slab_bytes is " + std::to_string(options.slab_bytes) +
                                    "; expected at least 1048576");
   }
+  if (options.max_resident_bytes != 0 && options.max_resident_bytes < kMinResidentBytes) {
+    return Status::InvalidArgument(
+        "max_resident_bytes is " + std::to_string(options.max_resident_bytes) +
+        "; expected 0 (no limit) or at least " + std::to_string(kMinResidentBytes));
+  }
   if (options.read_only && options.create_if_missing) {
     return Status::InvalidArgument("a store cannot be created by a read-only open");
   }

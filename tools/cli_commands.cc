@@ -50,6 +50,14 @@ CLI::Option* AddNumber(CLI::App* app, const std::string& name, std::size_t* out,
       description);
 }
 
+void AddMaxResident(CLI::App* app, std::size_t* out) {
+  const auto parse = [](const std::string& text) {
+    return ParseCount(text, kMinResidentBytes, std::numeric_limits<std::size_t>::max());
+  };
+  AddParsed(app, "--max-resident", out, parse, "BYTES",
+            "How much of the collection searches leave in memory; default: no limit");
+}
+
 CLI::Option* AddWith(CLI::App* app, With* with) {
   return AddParsed(app, "--with", with, ParseWith, "metadata,vector",
                    "What to return beside the id");
@@ -226,6 +234,7 @@ void CommandLine::AddSearch() {
   AddParsed(app, "--max-distance", &options->max_distance, ParseReal, "X",
             "Leave out larger distances (l2)");
   AddWith(app, &options->with);
+  AddMaxResident(app, &options->max_resident_bytes);
   app->add_flag("--explain", options->explain,
                 "Say what each search did (with --json): rows, bytes and planes read, rounds of "
                 "the threshold, fallbacks to scoring all rows");
@@ -342,6 +351,7 @@ void CommandLine::AddBench() {
              "Queries of one call, each in turn; default 1,32,256");
   add_counts("--threads", &options->threads, kMaxThreads,
              "Threads for searching, each in turn; default: one, and one for each core");
+  AddMaxResident(command.app, &options->max_resident_bytes);
   command.run = [this, options] { return RunBench(global_, *options); };
 }
 

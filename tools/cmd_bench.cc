@@ -222,7 +222,8 @@ Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options) {
   GlobalOptions opening = global;
   opening.threads = *std::max_element(thread_counts.begin(), thread_counts.end());
   QUARRY_ASSIGN(const std::string_view kernels, InstructionSet());
-  QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(opening, Access::kRead));
+  QUARRY_ASSIGN(const std::unique_ptr<Store> store,
+                OpenStore(opening, Access::kRead, options.max_resident_bytes));
   QUARRY_ASSIGN(const Collection collection, store->GetCollection(options.collection));
   QUARRY_ASSIGN(QueryRing queries, Queries(global, options, collection));
 

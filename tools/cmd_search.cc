@@ -168,7 +168,8 @@ Result<int> RunSearch(const GlobalOptions& global, const SearchCommandOptions& o
     query = *std::move(parsed);
   }
   if (options.explain && !global.json) return WrongUsage("search", "--explain goes with --json");
-  QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kRead));
+  QUARRY_ASSIGN(const std::unique_ptr<Store> store,
+                OpenStore(global, Access::kRead, options.max_resident_bytes));
   QUARRY_ASSIGN(const Collection collection, store->GetCollection(options.collection));
   const Metric metric = options.metric.value_or(collection.schema().metric);
   if (metric == Metric::kL2 ? options.min_score.has_value() : options.max_distance.has_value()) {

@@ -72,7 +72,8 @@ struct SearchCommandOptions {
   std::optional<double> min_score;
   std::optional<double> max_distance;
   With with;
-  bool explain = false;  // say what each search did
+  bool explain = false;                // say what each search did
+  std::size_t max_resident_bytes = 0;  // as in OpenOptions
 };
 
 struct GetOptions {
@@ -101,6 +102,7 @@ struct BenchOptions {
   std::size_t k = 10;
   std::vector<std::size_t> batches = {1, 32, 256};  // queries of one call
   std::vector<std::size_t> threads;                 // empty: one, and one for each core
+  std::size_t max_resident_bytes = 0;               // as in OpenOptions
 };
 
 struct SketchCommandOptions {
@@ -138,7 +140,8 @@ int ExitCodeOf(StatusCode code);
 
 // Opens the store of the command with its thread count, logging warnings to stderr.
 enum class Access { kRead, kWrite, kCreate };
-Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access);
+Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access,
+                                         std::uint64_t max_resident_bytes = 0);
 
 // "12" is an id of a u64 collection; anything is one of a string collection.
 // Errors: kInvalidArgument, naming the text and what is expected.

@@ -49,8 +49,10 @@ int ExitCodeOf(StatusCode code) {
   return kExitFailed;
 }
 
-Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access) {
+Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access,
+                                         std::uint64_t max_resident_bytes) {
   OpenOptions options;
+  options.max_resident_bytes = max_resident_bytes;
   options.create_if_missing = access == Access::kCreate;
   options.read_only = access == Access::kRead;
   options.threads = global.threads != 0

@@ -8,6 +8,16 @@
 namespace quarry::testing_support {
 namespace {
 
+TEST_F(CliTest, SearchUnderALimitOfMemoryAnswersTheSame) {
+  MakeStore();
+  const Finished free = Run({"search", store_, "c", "--vector", "[1,0]"});
+  const Finished bound =
+      Run({"search", store_, "c", "--vector", "[1,0]", "--max-resident", "33554432"});
+  EXPECT_EQ(bound.exit, 0) << bound.err;
+  EXPECT_NE(bound.out, "");
+  EXPECT_EQ(bound.out, free.out);
+}
+
 TEST_F(CliTest, SearchPrintsOneLineForEachQuery) {
   MakeStore();
   const std::string queries = Write("q.jsonl", "{\"vector\":[2,0]}\n{\"vector\":[0,3]}\n");

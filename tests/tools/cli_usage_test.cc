@@ -36,6 +36,8 @@ INSTANTIATE_TEST_SUITE_P(
     Arguments, CliMisuseTest,
     testing::Values(
         Misuse{{}, "no command is given"}, Misuse{{"--json"}, "no command is given"},
+        Misuse{{"bench", "s", "c", "--max-resident", "33554431"},
+               "a whole number from 33554432 to"},
         Misuse{{"--nonsense"}, "unknown option --nonsense"},
         Misuse{{"nonsense", "list", "S"}, "unknown command 'nonsense'"},
         Misuse{{"verify", "S"}, "unknown command 'verify'"},

@@ -10,13 +10,13 @@ _quarry_options() {
   case $1 in
     create) echo "$schema" ;;
     import) echo "--metadata --ids --id-field --vector-field --format --batch --on-bad --create $schema" ;;
-    search) echo '--queries --vector --like -k --metric --ids --min-score --max-distance --with --explain' ;;
+    search) echo '--queries --vector --like -k --metric --ids --min-score --max-distance --with --explain --max-resident' ;;
     get) echo '--ids --with' ;;
     delete) echo '--ids' ;;
     apply) echo '--vectors --batch' ;;
     export) echo '--with' ;;
     sketch) echo '--add --drop' ;;
-    bench) echo '--queries -k --batch --threads' ;;
+    bench) echo '--queries -k --batch --threads --max-resident' ;;
   esac
 }
 

@@ -33,6 +33,9 @@ Result<std::string_view> InstructionSet();
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
+// The least that a search can do its work in.
+inline constexpr std::uint64_t kMinResidentBytes = 32u << 20;
+
 struct OpenOptions {
   bool create_if_missing = false;
   // Reads only; any number of processes may do so at once, while none writes.
@@ -54,6 +57,13 @@ struct OpenOptions {
   std::uint64_t slab_bytes = 128ull << 20;
   // Memory for cached catalog blocks.
   std::size_t catalog_cache_bytes = 64u << 20;
+  // How much of a collection's vectors and sketches a search leaves in memory, the
+  // page cache of the system included; it holds no more while it runs. What was there
+  // before it began stays, and counts; parts that it reads beyond the limit it lets
+  // go of behind it. Searches at the same time each count their own. Bounds
+  // searches only; a step of the system, 2 MiB, and its own reading ahead make it
+  // inexact. 0: no limit; otherwise at least kMinResidentBytes.
+  std::uint64_t max_resident_bytes = 0;
   // Called from any thread, must not throw or call the store; null: no log.
   std::function<void(LogLevel, std::string_view)> log = nullptr;
   // Told of each search and write (metrics.h); null: nothing is measured.
