@@ -21,7 +21,7 @@ HOMES = [
     (
         "SIMD intrinsics",
         r'#include [<"](\w*intrin|arm_neon)\.h|\b_mm\d*_\w+\s*\(|\b__m(128|256|512)',
-        ["engine/kernels/estimate_ops.h", "engine/kernels/load.h", "engine/kernels/tile_ops.h"],
+        ["engine/kernels/*_ops.h", "engine/kernels/load.h"],
     ),
 ]
 

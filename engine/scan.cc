@@ -221,7 +221,7 @@ class Scanning {
     refined_of_slab_.resize(workers * view_.slabs.size());
     thresholds_.emplace(queries_.count);
     for (std::size_t i = 0; i < workers; ++i) {
-      by_base_.emplace_back(view_, rows_, queries_, norms_, kernels_, options_);
+      by_base_.emplace_back(view_, rows_, queries_, norms_, kernels_, options_, *thresholds_);
       if (!sketches_) continue;
       by_sketch_.emplace_back(view_, rows_, *sketches_, kernels::TilesFor(kernels_), options_,
                               Limit(), *thresholds_);
@@ -325,11 +325,12 @@ class Scanning {
     const ScanQueries one{queries_.values + query * dim, 1};
     const std::vector<Chunk> chunks = ChunksOf(view_, false, std::vector<bool>(view_.slabs.size()));
     const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
+    SharedThresholds thresholds(1);
     std::vector<BaseScanner> scanners;
     scanners.reserve(workers);
     for (std::size_t i = 0; i < workers; ++i) {
       scanners.emplace_back(view_, rows_, one, std::span(norms_).subspan(query, 1), kernels_,
-                            options_);
+                            options_, thresholds);
     }
     Readahead readahead = ReadaheadOf(chunks);
     threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {

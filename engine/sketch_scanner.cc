@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <limits>
 
 namespace quarry::engine {
 namespace {
@@ -35,20 +34,6 @@ std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::siz
     out.queries.push_back(*std::move(sketch));
   }
   return out;
-}
-
-SharedThresholds::SharedThresholds(std::size_t queries) : values_(queries) {
-  for (auto& value : values_) value = -std::numeric_limits<float>::infinity();
-}
-
-bool SharedThresholds::Raise(std::size_t query, float threshold) {
-  float seen = Get(query);
-  while (seen < threshold) {
-    if (values_[query].compare_exchange_weak(seen, threshold, std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
 }
 
 SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,

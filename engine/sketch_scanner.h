@@ -2,7 +2,6 @@
 
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "engine/kernels/tiles.h"
 #include "engine/row_set.h"
 #include "engine/scan.h"
+#include "engine/shared_thresholds.h"
 #include "engine/state.h"
 #include "engine/survivors.h"
 
@@ -32,19 +32,6 @@ struct SketchQueries {
 // nullopt: a query has no bounds (bounds.h).
 std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::size_t dim,
                                             Metric metric);
-
-// Thresholds that the workers of a scan have reached, by query: each worker's
-// own is valid for all. Keys (bounds.h).
-class SharedThresholds {
- public:
-  explicit SharedThresholds(std::size_t queries);
-  float Get(std::size_t query) const { return values_[query].load(std::memory_order_relaxed); }
-  // Whether it was raised by this.
-  bool Raise(std::size_t query, float threshold);
-
- private:
-  std::vector<std::atomic<float>> values_;
-};
 
 // One worker's share of a scan: what it writes, but for the thresholds, is its
 // own. Borrows all that it is given.

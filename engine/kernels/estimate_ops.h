@@ -14,12 +14,11 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include "engine/kernels/float_ops.h"
 #include "engine/kernels/load.h"
 
 namespace quarry::kernels {
 namespace {
-
-using F32s = xsimd::batch<float, Arch>;
 
 constexpr std::size_t kFloats = F32s::size;
 

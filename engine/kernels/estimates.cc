@@ -9,7 +9,9 @@
 #include "engine/kernels/estimates.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/kernels/estimate_ops.h"
@@ -199,8 +201,80 @@ void Sums(const float* queries, std::size_t n_queries, std::size_t query_stride,
   }
 }
 
+// Squared norms that EstimateError counts on, a little inside of what it allows.
+constexpr float kMinSquared = 1.001e-30F;
+constexpr float kMaxSquared = 0.999e30F;
+
+template <Metric metric>
+inline void PutTerms(F32s squared, F32s scale, F32s error, std::size_t row, EstimateTerms* terms) {
+  const F32s zero(0);
+  const auto is_zero = squared == zero;
+  const auto known = is_zero | ((squared >= F32s(kMinSquared)) & (squared <= F32s(kMaxSquared)));
+  const F32s norm = xsimd::sqrt(squared);
+  F32s factor = scale;
+  F32s offset = zero;
+  F32s slack = error * norm;
+  if constexpr (metric == Metric::kCosine) {
+    // A zero row scores 0, within any bound around 0.
+    factor = xsimd::select(is_zero, zero, scale / norm);
+    slack = error;
+  } else if constexpr (metric == Metric::kL2) {
+    factor = scale + scale;
+    offset = squared * F32s(-1 + 0x1p-20F);
+    slack = slack + slack;
+  }
+  factor.store_aligned(terms->factor + row);
+  offset.store_aligned(terms->offset + row);
+  xsimd::select(known, slack, F32s(std::numeric_limits<float>::infinity()))
+      .store_aligned(terms->slack + row);
+}
+
+template <Metric metric>
+void FillTerms(float error, const double* squared_norms, const float* scales, std::size_t n,
+               EstimateTerms* terms) {
+  alignas(64) float squared[kEstimateRows] = {};
+  alignas(64) float scale[kEstimateRows];
+  for (std::size_t r = 0; r < n; ++r) {
+    const float narrow = static_cast<float>(squared_norms[r]);
+    // Only zero is zero.
+    squared[r] = squared_norms[r] > 0 && narrow < kMinSquared ? kMinSquared / 2 : narrow;
+  }
+  for (std::size_t r = 0; r < kEstimateRows; ++r) scale[r] = 1;
+  if (scales != nullptr) std::memcpy(scale, scales, n * sizeof *scales);
+  for (std::size_t r = 0; r < kEstimateRows; r += kFloats) {
+    PutTerms<metric>(F32s::load_aligned(squared + r), F32s::load_aligned(scale + r), F32s(error), r,
+                     terms);
+  }
+}
+
+void Terms(Metric metric, float error, const double* squared_norms, const float* scales,
+           std::size_t n, EstimateTerms* terms) {
+  switch (metric) {
+    case Metric::kCosine:
+      return FillTerms<Metric::kCosine>(error, squared_norms, scales, n, terms);
+    case Metric::kDot:
+      return FillTerms<Metric::kDot>(error, squared_norms, scales, n, terms);
+    case Metric::kL2:
+      return FillTerms<Metric::kL2>(error, squared_norms, scales, n, terms);
+  }
+}
+
+std::uint64_t Select(const float* sums, const EstimateQuery& query, const EstimateTerms& terms,
+                     float threshold) {
+  std::uint64_t under = 0;
+  for (std::size_t r = 0; r < kEstimateRows; r += kFloats) {
+    const F32s estimate =
+        F32s(query.scale) * F32s::load_unaligned(sums + r) * F32s::load_aligned(terms.factor + r);
+    const F32s upper = estimate + F32s::load_aligned(terms.offset + r) +
+                       F32s(query.error) * F32s::load_aligned(terms.slack + r);
+    // Not "greater or equal": that would drop a NaN.
+    under |= std::uint64_t{LessBits(upper, F32s(threshold))} << r;
+  }
+  return ~under;
+}
+
 }  // namespace
 
-const EstimateTable QUARRY_TABLE = {{Sums<F32>, Sums<F16>, Sums<F8>, Sums<I8>}};
+const EstimateTable QUARRY_TABLE = {{Sums<F32>, Sums<F16>, Sums<F8>, Sums<I8>}, Terms, Select};
 
 }  // namespace quarry::kernels

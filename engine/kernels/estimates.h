@@ -34,9 +34,39 @@ using EstimateFunction = void (*)(const float* queries, std::size_t n_queries,
                                   std::size_t row_bytes, std::size_t n_rows, std::size_t dim,
                                   float* sums, std::size_t sums_stride);
 
+inline constexpr std::size_t kEstimateRows = 64;  // whose upper bounds are compared at a time
+
+// What a metric makes of up to 64 rows. With key as in engine/bounds.h,
+//   key <= scale * sum * factor[row] + offset[row] + error * slack[row]
+// where scale and error are those of the query.
+struct alignas(64) EstimateTerms {
+  float factor[kEstimateRows];
+  float offset[kEstimateRows];
+  float slack[kEstimateRows];  // infinity: nothing is known of the row
+};
+struct EstimateQuery {
+  float scale;  // 1, but for cosine 1 / |q|
+  float error;  // |q| * scale, rounded up; infinity: nothing is known
+};
+
+// Fills the terms of n <= 64 rows.
+//   error           of sums: at least EstimateError(dim) + 2^-20
+//   squared_norms   [n] canonical
+//   scales          [n], or null: all 1
+using EstimateTermsFunction = void (*)(Metric metric, float error, const double* squared_norms,
+                                       const float* scales, std::size_t n, EstimateTerms* terms);
+
+// Bit r, r < 64: the upper bound of row r is not under the threshold, or a NaN.
+//   sums   [64]
+using EstimateSelectFunction = std::uint64_t (*)(const float* sums, const EstimateQuery& query,
+                                                 const EstimateTerms& terms, float threshold);
+
+// All are thread-safe.
 struct EstimateTable {
   // Indexed by Level - 1. For kF32 a product of two f32 matrices.
   EstimateFunction dot[4];
+  EstimateTermsFunction terms;
+  EstimateSelectFunction select;
 };
 
 // A bound for the error, as a part of |q| |x|: with x = scale * codes, each element
@@ -60,6 +90,10 @@ struct EstimateTable {
 // that underflow on decoding lose less than 2^-149 each: under u |x| in all. The
 // canonical sum is within 65536 * 2^-53 |q| |x| < u |q| |x| of the real number.
 // Nothing overflows: |q| |c| < 10^31. Together: under 1.01 (m + 5) u |q| |x|.
+//
+// Upper bounds are put together in f32 by fewer than 12 roundings, each of at most u
+// |q| |x| before the factors of the metric: 2^-20 |q| |x| covers them. For l2 the
+// roundings of |x|^2 are covered by 2^-20 of it.
 inline constexpr double EstimateError(std::size_t dim) {
   return 1.01 * (static_cast<double>(dim) / 4 + 16) * 0x1p-24;
 }

@@ -18,14 +18,14 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include "engine/kernels/float_ops.h"
+
 namespace quarry::kernels {
 namespace {
 
-using Arch = QUARRY_ARCH;  // set by CMake, e.g. xsimd::fma3<xsimd::avx2>
 using I16s = xsimd::batch<std::int16_t, Arch>;
 using U16s = xsimd::batch<std::uint16_t, Arch>;
 using I32s = xsimd::batch<std::int32_t, Arch>;
-using F32s = xsimd::batch<float, Arch>;
 using U8s = xsimd::batch<std::uint8_t, Arch>;
 
 // Rows that share a register.
@@ -161,19 +161,6 @@ class QueryBlock {
 };
 
 #endif
-
-// Bit i: a[i] < b[i]; false where either is NaN.
-inline std::uint32_t LessBits(F32s a, F32s b) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
-#elif defined(__AVX__)
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(a < b));
-#elif defined(__SSE2__)
-  return static_cast<std::uint32_t>(_mm_movemask_ps(a < b));
-#else  // NEON
-  return vaddvq_u32(vandq_u32(a < b, uint32x4_t{1, 2, 4, 8}));
-#endif
-}
 
 }  // namespace
 }  // namespace quarry::kernels
