@@ -2,7 +2,7 @@
 //
 // Rows in sketch tiles are scanned by their sketches, which read a quarter of the
 // bytes or less, and only rows whose bounds leave it open are scored from the
-// base plane; all others are scored from the base plane at once. The answer is
+// base plane; all others are compared in the base plane at once. The answer is
 // the same.
 
 #pragma once
@@ -36,7 +36,7 @@ struct ScanOptions {
 // What a scan did, summed over its queries.
 struct ScanCounters {
   std::uint64_t sketched = 0;          // rows compared by their sketches
-  std::uint64_t scored = 0;            // rows scored without a look at a sketch
+  std::uint64_t scored = 0;            // rows compared without a look at a sketch
   std::uint64_t refined = 0;           // rows scored after it
   std::uint64_t bytes = 0;             // read of planes, counting a pass of several queries once
   std::uint64_t threshold_rounds = 0;  // as in SearchStats

@@ -103,7 +103,7 @@ struct SketchOptions {
 // What a search did, for all its queries together.
 struct SearchStats {
   std::uint64_t sketched = 0;  // rows compared by their sketches
-  std::uint64_t scored = 0;    // rows scored from the base plane without a look at a sketch
+  std::uint64_t scored = 0;    // rows compared in the base plane without a look at a sketch
   std::uint64_t refined = 0;   // rows scored from the base plane after it
   std::uint64_t bytes = 0;     // read of planes; queries of one call share reads
   // Planes of which at least one row was read, each counted once: a slab has a
