@@ -32,11 +32,11 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
       kernels_(kernels::EstimatesFor(kernels)),
       dot_(kernels_.dot[static_cast<std::size_t>(schema.level) - 1]),
       error_(RoundUp(kernels::EstimateError(dim_) + 0x1p-20)),
-      queries_(queries.count * kernels::EstimateStride(dim_)),
+      queries_(queries.count * kernels::EstimateStride(dim_) / kernels::kEstimateUnit),
       sums_(queries.count * kEstimateRows) {
   for (std::size_t q = 0; q < queries.count; ++q) {
     const double* const from = queries.values + q * dim_;
-    std::transform(from, from + dim_, queries_.data() + q * kernels::EstimateStride(dim_),
+    std::transform(from, from + dim_, queries_[0].values + q * kernels::EstimateStride(dim_),
                    [](double x) { return static_cast<float>(x); });
     terms_.push_back(TermsOf(query_norms[q], metric));
   }
@@ -44,7 +44,7 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
 
 void RowEstimates::Select(const storage::Slab& slab, std::size_t position, std::size_t count,
                           std::span<const float> thresholds, std::span<std::uint64_t> selected) {
-  dot_(queries_.data(), terms_.size(), kernels::EstimateStride(dim_), slab.codes(position),
+  dot_(queries_[0].values, terms_.size(), kernels::EstimateStride(dim_), slab.codes(position),
        slab.row_bytes(), count, dim_, sums_.data(), kEstimateRows);
   const float* const scales = slab.scales() == nullptr ? nullptr : slab.scales() + position;
   kernels_.terms(metric_, error_, slab.norms() + position, scales, count, &row_terms_);

@@ -33,9 +33,9 @@ class RowEstimates {
   const kernels::EstimateTable& kernels_;
   const kernels::EstimateFunction dot_;
   const float error_;
-  std::vector<float> queries_;                 // [queries, EstimateStride(dim)]
-  std::vector<kernels::EstimateQuery> terms_;  // by query
-  std::vector<float> sums_;                    // [queries, 64]
+  std::vector<kernels::EstimateUnit> queries_;  // [queries, EstimateStride(dim)] f32
+  std::vector<kernels::EstimateQuery> terms_;   // by query
+  std::vector<float> sums_;                     // [queries, 64]
   kernels::EstimateTerms row_terms_ = {};
 };
 

@@ -64,13 +64,6 @@ inline __m512 DecodeRegister(F16, const std::byte* codes) {
   return FromHalves(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
 }
 
-// By way of half bits (load.h).
-inline __m512 DecodeRegister(F8, const std::byte* codes) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-  return FromHalves(_mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7),
-                                     _mm256_set1_epi16(static_cast<short>(0xbfff))));
-}
-
 inline __m512 DecodeRegister(I8, const std::byte* codes) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
@@ -80,11 +73,6 @@ inline __m512 DecodeRegister(I8, const std::byte* codes) {
 
 inline __m256 DecodeRegister(F16, const std::byte* codes) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
-}
-
-inline __m256 DecodeRegister(F8, const std::byte* codes) {
-  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(_mm_cvtepi8_epi16(Load8Bytes(codes)), 7),
-                                       _mm_set1_epi16(static_cast<short>(0xbfff))));
 }
 
 inline __m256 DecodeRegister(I8, const std::byte* codes) {
@@ -112,6 +100,43 @@ inline Four Decode(Element element, const std::byte* codes) {
   return {DecodeRegister(element, codes), DecodeRegister(element, codes + kBytes),
           DecodeRegister(element, codes + 2 * kBytes), DecodeRegister(element, codes + 3 * kBytes)};
 }
+
+#if defined(__AVX512F__)
+
+// By way of half bits (load.h), two registers at a time.
+inline Four Decode(F8, const std::byte* codes) {
+  const auto halves = [](const std::byte* bytes) {
+    const __m512i spread =
+        _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
+    return _mm512_and_si512(_mm512_slli_epi16(spread, 7),
+                            _mm512_set1_epi16(static_cast<short>(0xbfff)));
+  };
+  const __m512i low = halves(codes);
+  const __m512i high = halves(codes + 32);
+  return {_mm512_cvtph_ps(_mm512_castsi512_si256(low)),
+          _mm512_cvtph_ps(_mm512_extracti64x4_epi64(low, 1)),
+          _mm512_cvtph_ps(_mm512_castsi512_si256(high)),
+          _mm512_cvtph_ps(_mm512_extracti64x4_epi64(high, 1))};
+}
+
+#elif defined(__AVX2__) && defined(__F16C__)
+
+inline Four Decode(F8, const std::byte* codes) {
+  const auto halves = [](const std::byte* bytes) {
+    const __m256i spread =
+        _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+    return _mm256_and_si256(_mm256_slli_epi16(spread, 7),
+                            _mm256_set1_epi16(static_cast<short>(0xbfff)));
+  };
+  const __m256i low = halves(codes);
+  const __m256i high = halves(codes + 16);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(low)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(low, 1)),
+          _mm256_cvtph_ps(_mm256_castsi256_si128(high)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(high, 1))};
+}
+
+#endif
 
 #if defined(__x86_64__)
 

@@ -1,8 +1,8 @@
 // Estimates: one source, compiled once per instruction set. Each object defines
 // one symbol, its table.
 //
-// One query streams over the rows, each read in full and decoded in registers.
-// Several queries share the decoding: a panel of a few rows is decoded into the L1
+// Few queries stream over the rows, each read in full and decoded in registers.
+// Many queries share the decoding: a panel of a few rows is decoded into the L1
 // cache, then multiplied in register blocks of queries x rows. Lanes are dimensions in
 // both: they are added up four rows at a time.
 
@@ -30,6 +30,8 @@ constexpr std::size_t kBlockQueries = 6;
 constexpr std::size_t kBlockQueries = 3;
 #endif
 constexpr std::size_t kBlockRows = 4;
+// Queries that share a row in registers. Measured: more leave none for the codes.
+constexpr std::size_t kStreamQueries = 2;
 // What is decoded at a time: with the queries of a block it fits the L1 cache.
 constexpr std::size_t kPanelRows = 8;
 constexpr std::size_t kChunk = 512;
@@ -57,44 +59,52 @@ inline Four DecodeTail(const std::byte* codes, std::size_t n, const std::byte* e
   return Decode(Element{}, padded);
 }
 
-// The sum of a query and a row, but for adding up the lanes.
-template <class Element>
-inline F32s SumLanes(const float* query, const std::byte* row, const std::byte* end,
-                     std::size_t dim) {
-  Four sum;
-  Clear(sum);
+// The sums of kQueries queries and a row, but for adding up the lanes.
+//   sums   [kQueries] out
+template <class Element, std::size_t kQueries>
+inline void SumLanes(const float* queries, std::size_t query_stride, const std::byte* row,
+                     const std::byte* end, std::size_t dim, F32s* sums) {
+  Four sum[kQueries];
+  for (std::size_t q = 0; q < kQueries; ++q) Clear(sum[q]);
   std::size_t i = 0;
   for (; i + kUnit <= dim; i += kUnit) {
-    AddProducts(sum, LoadFour(query + i), Decode(Element{}, row + i * kBytes<Element>));
+    const Four x = Decode(Element{}, row + i * kBytes<Element>);
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      AddProducts(sum[q], LoadFour(queries + q * query_stride + i), x);
+    }
   }
   if (i < dim) {
-    AddProducts(sum, LoadFour(query + i),
-                DecodeTail<Element>(row + i * kBytes<Element>, dim - i, end));
+    const Four x = DecodeTail<Element>(row + i * kBytes<Element>, dim - i, end);
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      AddProducts(sum[q], LoadFour(queries + q * query_stride + i), x);
+    }
   }
-  return (sum.a + sum.b) + (sum.c + sum.d);
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    sums[q] = (sum[q].a + sum[q].b) + (sum[q].c + sum[q].d);
+  }
 }
 
-template <class Element>
-void SumOne(const float* query, const std::byte* rows, std::size_t row_bytes, std::size_t n_rows,
-            std::size_t dim, float* sums) {
+// kQueries queries against rows in order, as memory likes it. Arguments as of
+// EstimateFunction.
+template <class Element, std::size_t kQueries>
+void Stream(const float* queries, std::size_t query_stride, const std::byte* rows,
+            std::size_t row_bytes, std::size_t n_rows, std::size_t dim, float* sums,
+            std::size_t sums_stride) {
   if (n_rows == 0) return;
   const std::byte* const end = rows + (n_rows - 1) * row_bytes + dim * kBytes<Element>;
-  const auto sum = [&](std::size_t r) {
-    return SumLanes<Element>(query, rows + r * row_bytes, end, dim);
-  };
-  std::size_t r = 0;
-  for (; r + 4 <= n_rows; r += 4) {
-    Four four;  // in order of rows, as memory likes it
-    four.a = sum(r);
-    four.b = sum(r + 1);
-    four.c = sum(r + 2);
-    four.d = sum(r + 3);
-    StoreTotals(four, kDecodedUnit<Element>, sums + r);
-  }
-  for (; r < n_rows; ++r) {
-    float totals[4];
-    StoreTotals({sum(r), F32s(0), F32s(0), F32s(0)}, kDecodedUnit<Element>, totals);
-    sums[r] = totals[0];
+  F32s lanes[4][kQueries] = {};
+  for (std::size_t first = 0; first < n_rows; first += 4) {
+    const std::size_t n = n_rows - first < 4 ? n_rows - first : 4;
+    for (std::size_t r = 0; r < n; ++r) {
+      SumLanes<Element, kQueries>(queries, query_stride, rows + (first + r) * row_bytes, end, dim,
+                                  lanes[r]);
+    }
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      float totals[4];
+      StoreTotals({lanes[0][q], lanes[1][q], lanes[2][q], lanes[3][q]}, kDecodedUnit<Element>,
+                  totals);
+      std::memcpy(sums + q * sums_stride + first, totals, n * sizeof(float));
+    }
   }
 }
 
@@ -186,12 +196,23 @@ void SumPanel(const float* queries, std::size_t n_queries, std::size_t query_str
   }
 }
 
+template <class Element, class QueryCounts>
+struct StreamFunctions;
+template <class Element, std::size_t... i>
+struct StreamFunctions<Element, std::index_sequence<i...>> {
+  static constexpr decltype(&Stream<Element, 1>) kTable[] = {Stream<Element, i + 1>...};
+};
+template <class Element>
+constexpr auto& kStream =  // by queries - 1
+    StreamFunctions<Element, std::make_index_sequence<kStreamQueries>>::kTable;
+
 template <class Element>
 void Sums(const float* queries, std::size_t n_queries, std::size_t query_stride,
           const std::byte* rows, std::size_t row_bytes, std::size_t n_rows, std::size_t dim,
           float* sums, std::size_t sums_stride) {
-  if (n_queries == 1) {
-    SumOne<Element>(queries, rows, row_bytes, n_rows, dim, sums);
+  if (n_queries <= kStreamQueries) {
+    kStream<Element>[n_queries - 1](queries, query_stride, rows, row_bytes, n_rows, dim, sums,
+                                    sums_stride);
     return;
   }
   for (std::size_t r = 0; r < n_rows; r += kPanelRows) {

@@ -16,6 +16,11 @@ namespace quarry::kernels {
 // Queries are padded with zeros to a multiple of this.
 inline constexpr std::size_t kEstimateUnit = 64;
 
+// A piece of a query in memory, aligned for speed.
+struct alignas(64) EstimateUnit {
+  float values[kEstimateUnit];
+};
+
 inline constexpr std::size_t EstimateStride(std::size_t dim) {
   return (dim + kEstimateUnit - 1) / kEstimateUnit * kEstimateUnit;
 }

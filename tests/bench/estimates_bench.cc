@@ -8,6 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -29,12 +30,13 @@ std::size_t RowBytes(Level level) {
   return kDim * (level == Level::kF32 ? 4 : level == Level::kF16 ? 2 : 1);
 }
 
-std::vector<float> RandomQueries(std::size_t n_queries) {
+std::vector<EstimateUnit> RandomQueries(std::size_t n_queries) {
   std::mt19937 rng(2);
   std::normal_distribution<float> normal;
-  std::vector<float> queries(n_queries * EstimateStride(kDim));
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    if (i % EstimateStride(kDim) < kDim) queries[i] = normal(rng);
+  std::vector<EstimateUnit> queries(n_queries * EstimateStride(kDim) / kEstimateUnit);
+  for (std::size_t q = 0; q < n_queries; ++q) {
+    float* const query = queries[0].values + q * EstimateStride(kDim);
+    std::generate(query, query + kDim, [&] { return normal(rng); });
   }
   return queries;
 }
@@ -96,7 +98,7 @@ void Stream(benchmark::State& state, const Table& table, Level level, std::size_
   const std::size_t row_bytes = RowBytes(level);
   const std::size_t calls = kStreamBytes / (row_bytes * kRows);
   const Bytes rows = RandomRows(level, kStreamBytes);
-  const std::vector<float> queries = RandomQueries(n_queries);
+  const std::vector<EstimateUnit> queries = RandomQueries(n_queries);
   std::vector<float> sums(n_queries * kRows);
   std::vector<double> ratios;
   for ([[maybe_unused]] auto _ : state) {
@@ -104,7 +106,7 @@ void Stream(benchmark::State& state, const Table& table, Level level, std::size_
     const double seconds = Time([&] {
       for (std::size_t i = 0; i < calls; ++i) {
         EstimatesFor(table).dot[static_cast<std::size_t>(level) - 1](
-            queries.data(), n_queries, EstimateStride(kDim),
+            queries[0].values, n_queries, EstimateStride(kDim),
             reinterpret_cast<const std::byte*>(rows.get()) + i * kRows * row_bytes, row_bytes,
             kRows, kDim, sums.data(), kRows);
         benchmark::ClobberMemory();
@@ -120,7 +122,7 @@ void Stream(benchmark::State& state, const Table& table, Level level, std::size_
 void Cache(benchmark::State& state, const Table& table, Level level, std::size_t n_queries) {
   const std::size_t row_bytes = RowBytes(level);
   const Bytes rows = RandomRows(level, row_bytes * kRows);
-  const std::vector<float> queries = RandomQueries(n_queries);
+  const std::vector<EstimateUnit> queries = RandomQueries(n_queries);
   std::vector<float> sums(n_queries * kRows);
   const double operations = 2 * static_cast<double>(n_queries * kRows * kDim);
   const std::size_t calls = 1 + 4096 / n_queries;
@@ -130,7 +132,7 @@ void Cache(benchmark::State& state, const Table& table, Level level, std::size_t
     const double seconds = Time([&] {
                              for (std::size_t i = 0; i < calls; ++i) {
                                EstimatesFor(table).dot[static_cast<std::size_t>(level) - 1](
-                                   queries.data(), n_queries, EstimateStride(kDim),
+                                   queries[0].values, n_queries, EstimateStride(kDim),
                                    reinterpret_cast<const std::byte*>(rows.get()), row_bytes, kRows,
                                    kDim, sums.data(), kRows);
                                benchmark::ClobberMemory();
