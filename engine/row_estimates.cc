@@ -11,6 +11,10 @@ namespace {
 
 using kernels::kEstimateRows;
 
+// From how many queries on rows of i8 are packed into tiles. Measured.
+constexpr std::size_t kPackQueries = 12;
+constexpr std::size_t kPackRows = 32;  // packing fewer does not pay
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 float RoundUp(double value) { return std::nextafter(static_cast<float>(value), kInfinity); }
@@ -40,10 +44,17 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
                    [](double x) { return static_cast<float>(x); });
     terms_.push_back(TermsOf(query_norms[q], metric));
   }
+  if (schema.level == Level::kI8 && queries.count >= kPackQueries) {
+    tiles_ = RowTiles::Make(queries, dim_, kernels, metric);
+  }
 }
 
 void RowEstimates::Select(const storage::Slab& slab, std::size_t position, std::size_t count,
                           std::span<const float> thresholds, std::span<std::uint64_t> selected) {
+  if (tiles_ && count >= kPackRows) {
+    tiles_->Select(slab, position, count, thresholds, selected);
+    return;
+  }
   dot_(queries_[0].values, terms_.size(), kernels::EstimateStride(dim_), slab.codes(position),
        slab.row_bytes(), count, dim_, sums_.data(), kEstimateRows);
   const float* const scales = slab.scales() == nullptr ? nullptr : slab.scales() + position;

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/kernels/estimates.h"
+#include "engine/row_tiles.h"
 #include "engine/scan.h"
 #include "engine/state.h"
 
@@ -31,6 +33,7 @@ class RowEstimates {
   const std::size_t dim_;
   const Metric metric_;
   const kernels::EstimateTable& kernels_;
+  std::optional<RowTiles> tiles_;  // nullopt: f32 products are used
   const kernels::EstimateFunction dot_;
   const float error_;
   std::vector<kernels::EstimateUnit> queries_;  // [queries, EstimateStride(dim)] f32
