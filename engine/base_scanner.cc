@@ -46,6 +46,7 @@ BaseScanner::BaseScanner(const CollectionView& view, const RowSet& rows, const S
       rows_(rows),
       queries_(queries),
       query_norms_(query_norms),
+      kernels_(kernels),
       options_(options),
       sums_function_(SumsFunction(kernels, view.schema->level, options.metric)),
       shared_(thresholds),
@@ -53,7 +54,6 @@ BaseScanner::BaseScanner(const CollectionView& view, const RowSet& rows, const S
       best_(queries.count, TopK(options.k, options.floor)),
       read_(view.slabs.size()) {
   if (options.k > view.vectors / kSelectedShare) return;
-  estimates_.emplace(queries, query_norms, *view.schema, kernels, options.metric);
   selected_.resize(queries.count);
   fresh_rows_.resize(queries.count);
   for (const double norm : query_norms) {
@@ -63,6 +63,9 @@ BaseScanner::BaseScanner(const CollectionView& view, const RowSet& rows, const S
 
 void BaseScanner::ScanWords(std::size_t slab, std::size_t first, std::size_t last) {
   const storage::Slab& data = *view_.slabs[slab].slab;
+  if (!estimates_ && !thresholds_.empty()) {
+    estimates_.emplace(queries_, query_norms_, *view_.schema, kernels_, options_.metric);
+  }
   for (std::size_t q = 0; q < thresholds_.size(); ++q) {
     thresholds_[q] = std::max(thresholds_[q], shared_.Get(q));
   }
@@ -163,8 +166,8 @@ void BaseScanner::Score(std::size_t query, const storage::Slab& slab, std::size_
 
 void BaseScanner::Raise(std::size_t query, std::size_t rows) {
   fresh_rows_[query] += rows;
-  // It takes a pass over the k best to find their threshold.
-  if (fresh_rows_[query] <= options_.k / 8) return;
+  // A look at the threshold passes over the k best, and over any number of ties.
+  if (fresh_rows_[query] <= best_[query].size() / 8) return;
   fresh_rows_[query] = 0;
   const double norm = query_norms_[query];
   const float threshold = KeyUnder(best_[query].threshold(), options_.metric, norm * norm);

@@ -62,11 +62,12 @@ class BaseScanner {
   const RowSet& rows_;
   const ScanQueries queries_;
   const std::span<const double> query_norms_;
+  const kernels::Table& kernels_;
   const ScanOptions& options_;
   const kernels::SumFunction sums_function_;
-  std::optional<RowEstimates> estimates_;  // nullopt: not worth it
+  std::optional<RowEstimates> estimates_;  // made by the worker itself, once needed
   SharedThresholds& shared_;
-  std::vector<float> thresholds_;        // by query
+  std::vector<float> thresholds_;        // by query; empty: estimates are not worth it
   std::vector<std::size_t> fresh_rows_;  // by query: scored since the threshold was raised
   std::vector<std::uint64_t> selected_;  // by query
   std::vector<double> sums_;             // [queries, 64]

@@ -36,7 +36,10 @@ class TopK {
     for (const Candidate& c : other.candidates_) Add(c.rank, c.row);
   }
 
-  // Ranks under this are surely not among the k best.
+  // Candidates that are kept at the moment: some may be out already.
+  std::size_t size() const { return candidates_.size(); }
+
+  // Ranks under this are surely not among the k best. Passes over all that is kept.
   double threshold() {
     Shrink();
     return threshold_;
