@@ -167,8 +167,10 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   for (const Table* table : Available()) {
     for (const quarry::Level level : kLevels) {
-      for (const std::size_t n : {1, 2, 4}) Register("stream", Stream, *table, level, n, 11);
-      for (const std::size_t n : {1, 2, 6, 24, 96}) Register("cache", Cache, *table, level, n, 51);
+      for (const std::size_t n : std::vector<std::size_t>{1, 2, 4})
+        Register("stream", Stream, *table, level, n, 11);
+      for (const std::size_t n : std::vector<std::size_t>{1, 2, 6, 24, 96})
+        Register("cache", Cache, *table, level, n, 51);
     }
   }
   benchmark::RunSpecifiedBenchmarks();

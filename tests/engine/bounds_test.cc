@@ -163,7 +163,8 @@ TEST_P(BoundsTest, HoldForAdversarialRowsAndQueries) {
   const unsigned seed = testing_support::RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   Adversary adversary(seed);
-  for (const std::size_t dim : {1, 2, 3, 4, 5, 8, 17, 64, 100, 384, 1000, 4096}) {
+  for (const std::size_t dim :
+       std::vector<std::size_t>{1, 2, 3, 4, 5, 8, 17, 64, 100, 384, 1000, 4096}) {
     for (std::size_t query_kind = 0; query_kind < Adversary::kKinds; ++query_kind) {
       const Vector query = adversary.Row(query_kind, dim);
       std::vector<Vector> rows;

@@ -135,7 +135,8 @@ TEST_P(EstimateTest, ManyQueriesGiveWhatEachGivesAlone) {
     }
     const Rows rows(level(), vectors, 0);
     for (std::size_t n = 2; n <= queries.size(); ++n) {
-      const std::vector<float> together = Sums({queries.begin(), queries.begin() + n}, rows, 21);
+      const std::vector<std::vector<float>> some(queries.data(), queries.data() + n);
+      const std::vector<float> together = Sums(some, rows, 21);
       for (std::size_t q = 0; q < n; ++q) {
         const std::vector<float> alone = Sums({queries[q]}, rows, 21);
         for (std::size_t r = 0; r < 21; ++r) {

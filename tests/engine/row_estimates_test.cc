@@ -63,7 +63,10 @@ class Rows {
     EXPECT_OK(slab);
     EXPECT_OK((*slab)->Append(0, 0, {TestRows::Numbers(0, n), codes, scales, norms}, 1));
     view.schema = std::make_shared<CollectionSchema>(CollectionSchema{.dim = dim, .level = level});
-    view.slabs.push_back({*slab, 0, n - 1, n, nullptr});
+    SlabView& slab_view = view.slabs.emplace_back();
+    slab_view.slab = *slab;
+    slab_view.last_row = n - 1;
+    slab_view.rows = n;
     view.records = view.vectors = n;
   }
 
