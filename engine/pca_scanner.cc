@@ -14,6 +14,20 @@ using format::kTileRows;
 // each dimension twice, for two bytes of the query.
 constexpr std::size_t kMemoryBoundQueries = 2;
 
+// I8 sketches of this size together stay in a CPU's caches, from where they come so
+// fast that rotating the query costs more than is saved.
+constexpr std::size_t kCachedBytes = std::size_t{16} << 20;
+
+bool FitsCaches(const CollectionView& view) {
+  std::size_t bytes = 0;
+  for (const SlabView& slab : view.slabs) {
+    if (slab.pca == nullptr) continue;
+    if (slab.sketch == nullptr) return false;
+    bytes += slab.rows / kTileRows * slab.sketch->tile_bytes();
+  }
+  return bytes <= kCachedBytes;
+}
+
 bool WouldBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
   if (queries > kMemoryBoundQueries) {
     return slab.sketch == nullptr || 2 * slab.pca->header().pca_shape().coded_dim() < dim;
@@ -44,6 +58,7 @@ PcaPlan PlanPca(const CollectionView& view, const ScanQueries& queries, Metric m
                 const kernels::Table& kernels) {
   PcaPlan plan;
   plan.slabs.resize(view.slabs.size());
+  if (view.schema->sketch == SketchPolicy::kAuto && FitsCaches(view)) return plan;
   for (std::size_t i = 0; i < view.slabs.size(); ++i) {
     const SlabView& slab = view.slabs[i];
     if (slab.pca == nullptr || !WouldBeFaster(slab, queries.count, view.schema->dim)) continue;
@@ -96,8 +111,9 @@ void PcaScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last
 
 void PcaScanner::SumTile(const format::PcaShape::Sections& sections, const PcaQueries& queries,
                          const std::uint8_t* codes) {
-  std::fill(sums_.begin(), sums_.end(), 0);
   const std::size_t rows = 2 * queries.queries.size();
+  // Of constant length: a few stores, no call.
+  for (std::size_t row = 0; row < rows; ++row) std::fill_n(&sums_[row * kTileRows], kTileRows, 0);
   const std::size_t stride = queries.codes.size() / rows;
   for (const format::PcaSection& section : sections) {
     if (section.bits == 0) break;

@@ -130,6 +130,13 @@ inline void AddWord(const Values<RowWords, n>& words, const Queries& queries, st
   }
 }
 
+// Few bits are much work for few bytes: loads do not run far enough ahead of it.
+constexpr std::size_t kAheadBytes = 4096;
+
+inline void PrefetchWord(const std::uint8_t* word) {
+  for (std::size_t i = 0; i < kWordBytes; i += 64) __builtin_prefetch(word + i);
+}
+
 // The sums of kQueries queries with all rows, over a chunk of words; with `add`,
 // on top of what `sums` holds. Other arguments as of TileSumsFunction.
 // REQUIRES: words * 8 / kBits <= kMaxChunkGroups
@@ -147,6 +154,7 @@ void SumChunk(const std::int8_t* queries, std::size_t query_stride, const std::u
       Clear(total);
     }
     for (std::size_t w = 0; w < words; ++w) {
+      if constexpr (kBits < 8 && kQueries <= 2) PrefetchWord(tile + w * kWordBytes + kAheadBytes);
       Values<RowWords, n> rows;
       Load(tile + w * kWordBytes + 4 * row, rows);
       AddWord<kBits, 0>(rows, block, w * kWordGroups, total);

@@ -54,11 +54,12 @@ enum class ZeroVectors : std::uint8_t { kRefuse = 1, kAllow = 2 };
 // never renumber.
 enum class SketchPolicy : std::uint8_t {
   // From 64 dimensions up, unless the level is i8: i8 sketches, and pca sketches
-  // of those full slabs for which they pay.
+  // of those full slabs for which they pay, used by searches that they make faster.
   kAuto = 1,
   kNone = 2,
   kI8 = 3,   // i8 sketches only
-  kPca = 4,  // i8 sketches, and pca sketches of all full slabs
+  kPca = 4,  // i8 sketches, and pca sketches of all full slabs, used by all searches for
+             // which their bounds are good enough
 };
 
 // The names used by the command and in messages: "f32", "cosine", "u64", "int", "refuse".
