@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/engine/test_store.h"
+#include "tests/engine/twins.h"
 #include "tests/random_seed.h"
 
 namespace quarry {
@@ -56,49 +57,6 @@ Vectors MixedVectors(std::mt19937& rng, std::size_t n, std::size_t dim) {
   }
   return vectors;
 }
-
-// Two collections with the same records, one with sketches and one without.
-class Twins {
- public:
-  Twins(TestStore& store, CollectionSchema schema) {
-    schema.zero_vectors = ZeroVectors::kAllow;
-    schema.sketch = SketchPolicy::kI8;
-    with = store.Create("with", schema);
-    schema.sketch = SketchPolicy::kNone;
-    without = store.Create("without", schema);
-  }
-
-  void Write(const std::vector<Id>& ids, const Vectors& vectors) {
-    ASSERT_OK(Upsert(*with, ids, vectors));
-    ASSERT_OK(Upsert(*without, ids, vectors));
-  }
-  void Remove(const std::vector<Id>& ids) {
-    ASSERT_OK(Delete(*with, ids));
-    ASSERT_OK(Delete(*without, ids));
-  }
-
-  // Returns what the search by sketches did.
-  SearchStats ExpectSame(const Vectors& queries, SearchOptions options) const {
-    SearchStats stats;
-    const std::vector<float> flat = Flat(queries);
-    const VectorView view(flat.data(), queries.size(), queries.front().size());
-    const auto want = Value(without->Search(view, options));
-    options.stats = &stats;
-    const auto got = Value(with->Search(view, options));
-    EXPECT_EQ(got.size(), want.size());
-    for (std::size_t q = 0; q < want.size(); ++q) {
-      EXPECT_EQ(got[q].size(), want[q].size()) << "query " << q;
-      for (std::size_t i = 0; i < std::min(got[q].size(), want[q].size()); ++i) {
-        EXPECT_EQ(got[q][i].id, want[q][i].id) << "query " << q << " rank " << i;
-        EXPECT_EQ(got[q][i].score, want[q][i].score) << "query " << q << " rank " << i;
-      }
-    }
-    return stats;
-  }
-
-  std::optional<Collection> with;
-  std::optional<Collection> without;
-};
 
 class SketchSearchTest : public testing::TestWithParam<std::tuple<Level, Metric>> {};
 
