@@ -129,8 +129,11 @@ Result<std::shared_ptr<Sketch>> Slab::BuildSketch(std::uint32_t committed,
 
 Status Slab::UseSketch(std::shared_ptr<Sketch> sketch, std::uint32_t built,
                        std::uint32_t committed) {
-  if (sketch != nullptr) {
-    QUARRY_TRY(WriteSketch(*sketch, built / format::kTileRows, committed / format::kTileRows));
+  const std::uint32_t first = built / format::kTileRows;
+  const std::uint32_t last = committed / format::kTileRows;
+  if (sketch != nullptr && first < last) {
+    QUARRY_TRY(WriteSketch(*sketch, first, last));
+    QUARRY_TRY(sketch->Sync());  // the slab may be full, whose sketch is trusted
   }
   sketch_ = std::move(sketch);
   return Status::Ok();

@@ -88,7 +88,7 @@ class Slab {
                                               const std::function<bool()>& go_on) const;
 
   // Lets appends write a sketch, which has the tiles of the first `built` rows and
-  // gets those of the first `committed`. Null: they write none any more.
+  // gets those of the first `committed`, durable. Null: they write none any more.
   // Errors: kNoSpace, kIoError.
   Status UseSketch(std::shared_ptr<Sketch> sketch, std::uint32_t built, std::uint32_t committed);
 
