@@ -84,7 +84,15 @@ Status StoreCore::AddSketch(std::uint32_t collection, const SlabView& slab,
 
 Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::size_t workers,
                          const std::function<bool()>& go_on) {
-  if (slab.pca != nullptr) QUARRY_TRY(slab.pca->RemoveFile());  // its name is wanted
+  if (slab.pca != nullptr) {  // its name is wanted, and no listed file may be incomplete
+    QUARRY_TRY(ChangeSlab(view.number, slab.slab->number(), [](SlabView& now) {
+      now.pca = nullptr;
+      now.pca_record = nullptr;
+      now.pca_state = format::PcaState::kNone;
+      return Status::Ok();
+    }));
+    QUARRY_TRY(slab.pca->RemoveFile());
+  }
   const bool always = view.schema->sketch == SketchPolicy::kPca;
   auto& last = last_pca_[view.number];
   QUARRY_ASSIGN(auto built, engine::BuildPca(slab, view.schema->metric, always, last, *kernels_,
