@@ -167,7 +167,7 @@ Status StoreCore::CheckWritable() const {
 Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {
   QUARRY_ASSIGN(const std::uint64_t free, directory_->FreeBytes());
   if (free >= needed_bytes && free - needed_bytes >= options_.reserve_bytes) return Status::Ok();
-  return Status::NoSpace("a commit of " + std::to_string(needed_bytes) +
+  return Status::NoSpace("writing " + std::to_string(needed_bytes) +
                          " bytes would leave less than " + std::to_string(options_.reserve_bytes) +
                          " of " + std::to_string(free) + " free bytes");
 }

@@ -72,6 +72,7 @@ class StoreCore {
   void MakeSketchesInBackground(const std::function<bool()>& go_on);
   Result<bool> MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
                              const std::function<bool()>& go_on);
+  Status CheckSpaceForSketch(const format::PlaneLayout& layout);
   Status AddSketch(std::uint32_t collection, const engine::SlabView& slab,
                    const std::function<bool()>& go_on);
   Status AddPca(const engine::CollectionView& view, const engine::SlabView& slab,

@@ -42,6 +42,13 @@ bool LacksPca(const CollectionView& view, std::size_t index, bool active) {
   return slab.pca_state != format::PcaState::kDoesNotPay;
 }
 
+// Of all shapes, which are not known before a model is learnt.
+format::PcaShape LargestShape(std::uint32_t dim) {
+  format::PcaShape shape{dim, {}};
+  shape.units[0] = static_cast<std::uint16_t>(shape.padded_dim() / format::kUnitDims);
+  return shape;
+}
+
 }  // namespace
 
 // Publishes a change of one slab of a collection: `change` is given its copy.
@@ -66,8 +73,17 @@ Status StoreCore::ChangeSlab(std::uint32_t collection, std::uint64_t slab,
   return Status::NotFound("slab " + std::to_string(slab) + " is gone");
 }
 
+// Sketches leave the reserve, as writes do.
+Status StoreCore::CheckSpaceForSketch(const format::PlaneLayout& layout) {
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  return CheckSpace(layout.file_bytes);
+}
+
 Status StoreCore::AddSketch(std::uint32_t collection, const SlabView& slab,
                             const std::function<bool()>& go_on) {
+  QUARRY_TRY(CheckSpaceForSketch(
+      format::PlaneLayout::ForSketch(slab.slab->dim(), slab.slab->capacity_rows())));
   QUARRY_ASSIGN(const auto sketch, slab.slab->BuildSketch(slab.rows, go_on));
   const Status listed = ChangeSlab(collection, slab.slab->number(), [&](SlabView& now) {
     QUARRY_TRY(now.slab->UseSketch(sketch, slab.rows, now.rows));
@@ -92,6 +108,10 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
       return Status::Ok();
     }));
     QUARRY_TRY(slab.pca->RemoveFile());
+  }
+  const format::PcaShape largest = LargestShape(slab.slab->dim());
+  if (largest.valid()) {
+    QUARRY_TRY(CheckSpaceForSketch(format::PlaneLayout::ForPca(largest, slab.rows)));
   }
   const bool always = view.schema->sketch == SketchPolicy::kPca;
   auto& last = last_pca_[view.number];
