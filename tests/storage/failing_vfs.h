@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,12 +26,14 @@ class FailingVfs final : public storage::Vfs {
     status_ = std::move(status);
   }
   bool failed() const { return failed_; }
+  // Whether the file was written to since it was last synced.
+  bool unsynced(const std::string& path) const { return unsynced_.count(path) != 0; }
 
   Result<std::unique_ptr<storage::File>> OpenFile(const std::string& path, Open mode) override {
     if (mode == Open::kCreate && Fails()) return status_;
     auto file = base_.OpenFile(path, mode);
     if (!file.ok()) return file.status();
-    return std::unique_ptr<storage::File>(new FailingFile(*this, std::move(file).value()));
+    return std::unique_ptr<storage::File>(new FailingFile(*this, path, std::move(file).value()));
   }
   Result<std::unique_ptr<storage::Mapping>> Map(const std::string& path,
                                                 std::uint64_t bytes) override {
@@ -67,18 +70,23 @@ class FailingVfs final : public storage::Vfs {
  private:
   class FailingFile final : public storage::File {
    public:
-    FailingFile(FailingVfs& vfs, std::unique_ptr<storage::File> base)
-        : vfs_(vfs), base_(std::move(base)) {}
+    FailingFile(FailingVfs& vfs, std::string path, std::unique_ptr<storage::File> base)
+        : vfs_(vfs), path_(std::move(path)), base_(std::move(base)) {}
 
     Status ReadAt(std::uint64_t offset, std::span<std::byte> out) const override {
       return base_->ReadAt(offset, out);
     }
     Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      vfs_.unsynced_.insert(path_);
       if (!vfs_.Fails()) return base_->WriteAt(offset, bytes);
       const Status half = base_->WriteAt(offset, bytes.first(bytes.size() / 2));
       return half.ok() ? vfs_.status_ : half;
     }
-    Status Sync() override { return vfs_.Fails() ? vfs_.status_ : base_->Sync(); }
+    Status Sync() override {
+      if (vfs_.Fails()) return vfs_.status_;
+      vfs_.unsynced_.erase(path_);
+      return base_->Sync();
+    }
     Status Allocate(std::uint64_t bytes) override {
       return vfs_.Fails() ? vfs_.status_ : base_->Allocate(bytes);
     }
@@ -86,6 +94,7 @@ class FailingVfs final : public storage::Vfs {
 
    private:
     FailingVfs& vfs_;
+    const std::string path_;
     std::unique_ptr<storage::File> base_;
   };
 
@@ -101,7 +110,8 @@ class FailingVfs final : public storage::Vfs {
 
   storage::Vfs& base_ = storage::Vfs::Posix();
   std::optional<std::uint64_t> free_bytes_;  // unset: what there is
-  int left_ = -1;                            // negative: nothing fails
+  std::set<std::string> unsynced_;
+  int left_ = -1;  // negative: nothing fails
   bool failed_ = false;
   Status status_;
 };
