@@ -9,34 +9,22 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "engine/kernels/tables.h"
+#include "tests/engine/flush.h"
 #include "tests/random_seed.h"
 
 namespace quarry::kernels {
 namespace {
 
+using testing_support::Flush;
 using testing_support::RandomSeed;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-// Values flush against the end of a heap buffer, which ASan watches.
-template <class T>
-struct Flush {
-  explicit Flush(std::size_t count, std::size_t offset_bytes = 0)
-      : n(count), offset(offset_bytes), buffer(new std::byte[offset + n * sizeof(T)]()) {}
-
-  T* data() const { return reinterpret_cast<T*>(buffer.get() + offset); }
-  T& operator[](std::size_t i) const { return data()[i]; }
-
-  std::size_t n, offset;
-  std::unique_ptr<std::byte[]> buffer;
-};
 
 // Queries and one tile.
 struct Operands {
