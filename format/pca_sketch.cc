@@ -43,7 +43,8 @@ Lost EncodeCodes(const PcaShape::Sections& sections, const float* steps, const f
       if (section.bits != 0) {
         const double step = static_cast<double>(steps[section.first + i]);
         const double steps_up = step > 0 ? std::floor(coefficient / step) : 0;
-        const double code = std::clamp(steps_up + half, 0.0, 2.0 * half - 1);
+        // Of a NaN, which products that overflow can end as, 0.
+        const double code = std::fmin(std::fmax(steps_up + half, 0.0), 2.0 * half - 1);
         PutCode(static_cast<unsigned>(code), section.bits, i, row, codes);
         y = step * (code - half + 0.5);
       }
