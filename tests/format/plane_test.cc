@@ -16,6 +16,7 @@
 
 #include "format/checksum.h"
 #include "format/levels.h"
+#include "format/plane_generated.h"
 #include "tests/random_seed.h"
 #include "tests/status_matchers.h"
 
@@ -233,6 +234,128 @@ TEST(PlaneHeader, DamageUnderAValidChecksumIsHarmless) {
       ASSERT_TRUE(header.status().code() == StatusCode::kCorruption ||
                   header.status().code() == StatusCode::kNotSupported);
     }
+  }
+}
+
+PlaneHeader PcaHeader() {
+  PlaneHeader header = SampleHeader();
+  header.kind = PlaneKind::kPca;
+  header.pca_units = {2, 3, 0, 4};
+  header.model_checksum = 0x123456789abcdef0;
+  return header;
+}
+
+TEST(PcaPlane, RegionsFollowEachOtherAlignedInsideTheFile) {
+  for (const PcaShape& shape : {PcaShape{64, {1, 0, 0, 0}}, PcaShape{65, {0, 0, 0, 3}},
+                                PcaShape{2048, {64, 0, 0, 0}}, PcaShape{384, {2, 3, 0, 4}}}) {
+    for (const std::uint32_t rows : {64u, 65u, 4096u, kMaxSlabRows}) {
+      const PlaneLayout layout = PlaneLayout::ForPca(shape, rows);
+      const std::uint64_t tiles = rows / 64;
+      const auto follows = [](std::uint64_t offset, std::uint64_t before, std::uint64_t bytes) {
+        return offset % kPageBytes == 0 && offset >= before + bytes &&
+               offset - (before + bytes) < kPageBytes;
+      };
+      EXPECT_EQ(layout.model_offset, kPlaneHeaderBytes);
+      EXPECT_TRUE(follows(layout.blocks_offset, layout.model_offset, shape.model_bytes()));
+      EXPECT_TRUE(follows(layout.codes_offset, layout.blocks_offset, tiles * 8));
+      EXPECT_TRUE(follows(layout.file_bytes, layout.codes_offset, tiles * shape.tile_bytes()));
+    }
+  }
+}
+
+TEST(PcaPlane, HeaderRoundTrips) {
+  for (const auto& units : std::vector<std::array<std::uint16_t, 4>>{
+           {2, 3, 0, 4}, {12, 0, 0, 0}, {0, 0, 0, 1}, {3, 3, 3, 3}}) {
+    PlaneHeader header = PcaHeader();
+    header.pca_units = units;
+    const auto back = DecodePlaneHeader(EncodePlaneHeader(header), header.layout().file_bytes);
+    ASSERT_OK(back);
+    EXPECT_EQ(*back, header);
+    EXPECT_EQ(back->pca_shape(), (PcaShape{384, units}));
+  }
+}
+
+TEST(PcaPlane, EveryBitFlipOfAHeaderIsCorruption) {
+  const HeaderBytes bytes = EncodePlaneHeader(PcaHeader());
+  for (std::size_t bit = 0; bit < kPlaneHeaderBytes * 8; ++bit) {
+    HeaderBytes damaged = bytes;
+    damaged[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    ASSERT_THAT(DecodePlaneHeader(damaged, PcaHeader().layout().file_bytes),
+                Fails(StatusCode::kCorruption))
+        << "bit " << bit;
+  }
+}
+
+// A header whose checksum is right and whose table says something that cannot be.
+class PcaTable {
+ public:
+  PcaTable() : bytes_(EncodePlaneHeader(PcaHeader())) {}
+
+  template <class T>
+  void Set(flatbuffers::voffset_t field, T value) {
+    auto* const table = flatbuffers::GetMutableRoot<flatbuffers::Table>(&bytes_[16]);
+    std::uint8_t* const at = table->GetAddressOf(field);
+    ASSERT_NE(at, nullptr) << "field " << field;
+    std::memcpy(at, &value, sizeof value);
+    Reseal(bytes_);
+  }
+  Result<PlaneHeader> Decode(std::uint64_t file_bytes = PcaHeader().layout().file_bytes) const {
+    return DecodePlaneHeader(bytes_, file_bytes);
+  }
+
+ private:
+  HeaderBytes bytes_;
+};
+
+TEST(PcaPlane, UnitsThatCannotBeAreCorruption) {
+  using Table = fb::PlaneHeader;
+  for (const std::uint16_t units : {std::uint16_t{0}, std::uint16_t{6}, std::uint16_t{0xffff}}) {
+    PcaTable header;
+    header.Set(Table::VT_UNITS_8, units);  // 12 units in all have dimensions
+    EXPECT_THAT(header.Decode(), Fails(StatusCode::kCorruption)) << units;
+  }
+  PcaTable none;
+  for (const auto field : {Table::VT_UNITS_8, Table::VT_UNITS_4, Table::VT_UNITS_1}) {
+    none.Set(field, std::uint16_t{0});
+  }
+  EXPECT_THAT(none.Decode(), Fails(StatusCode::kCorruption));
+}
+
+TEST(PcaPlane, OtherFieldsThatCannotBeAreCorruption) {
+  using Table = fb::PlaneHeader;
+  const auto refused = [](flatbuffers::voffset_t field, auto value) {
+    PcaTable header;
+    header.Set(field, value);
+    EXPECT_THAT(header.Decode(), Fails(StatusCode::kCorruption))
+        << "field " << field << " is " << +value;
+  };
+  for (const std::uint32_t dim : {0u, 32u, 63u, 288u, 2049u, 65537u, 0xffffffffu}) {
+    refused(Table::VT_DIM, dim);
+  }
+  for (const std::uint32_t rows : {0u, 1u, 63u, kMaxSlabRows + 1, 0xffffffffu}) {
+    refused(Table::VT_CAPACITY_ROWS, rows);
+  }
+  for (const int level : {0, 1, 2, 3, 5, 255}) {
+    refused(Table::VT_LEVEL, static_cast<std::uint8_t>(level));
+  }
+  for (const int kind : {0, 1, 2, 4, 255}) {
+    refused(Table::VT_KIND, static_cast<std::uint8_t>(kind));
+  }
+  refused(Table::VT_BLOCK_ROWS, std::uint32_t{128});
+  for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{8192}, ~std::uint64_t{0}}) {
+    refused(Table::VT_MODEL_OFFSET, offset);
+    refused(Table::VT_BLOCKS_OFFSET, offset);
+    refused(Table::VT_CODES_OFFSET, offset);
+    refused(Table::VT_FILE_BYTES, offset);
+  }
+}
+
+TEST(PcaPlane, AnotherFileSizeIsCorruption) {
+  const std::uint64_t size = PcaHeader().layout().file_bytes;
+  const PcaTable header;
+  EXPECT_OK(header.Decode());
+  for (const std::uint64_t wrong : {size - 1, size + 1, size - kPageBytes, std::uint64_t{0}}) {
+    EXPECT_THAT(header.Decode(wrong), Fails(StatusCode::kCorruption)) << wrong;
   }
 }
 
