@@ -10,16 +10,16 @@
 namespace quarry::tools {
 namespace {
 
-// The policy that dropping a kind of sketch leaves.
-Result<SketchPolicy> Without(std::string_view kind) {
+// The policy that dropping a kind of sketch leaves of `before`.
+Result<SketchPolicy> Without(std::string_view kind, SketchPolicy before) {
   if (kind == "i8") return SketchPolicy::kNone;  // pca sketches rest on them
-  if (kind == "pca") return SketchPolicy::kI8;
+  if (kind == "pca") return before == SketchPolicy::kNone ? before : SketchPolicy::kI8;
   return Status::InvalidArgument(
       fmt::format("unknown sketch \"{}\" to drop; expected i8 or pca", kind));
 }
 
-Result<SketchPolicy> PolicyOf(const SketchCommandOptions& options) {
-  if (!options.drop.empty()) return Without(options.drop);
+Result<SketchPolicy> PolicyOf(const SketchCommandOptions& options, SketchPolicy before) {
+  if (!options.drop.empty()) return Without(options.drop, before);
   QUARRY_ASSIGN(const SketchPolicy policy, ParseSketchPolicy(options.add));
   if (policy == SketchPolicy::kNone) {
     return Status::InvalidArgument("unknown sketch \"none\" to add; expected auto, i8 or pca");
@@ -41,9 +41,9 @@ Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& o
   if (options.add.empty() == options.drop.empty()) {
     return WrongUsage("sketch", "give either --add or --drop");
   }
-  QUARRY_ASSIGN(const SketchPolicy policy, PolicyOf(options));
   QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kWrite));
   QUARRY_ASSIGN(Collection collection, store->GetCollection(options.collection));
+  QUARRY_ASSIGN(const SketchPolicy policy, PolicyOf(options, collection.schema().sketch));
   const Status made = MakeSketches(global, collection, policy);
   if (!made.ok() && made.code() != StatusCode::kCancelled) return made;
   QUARRY_ASSIGN(const CollectionInfo info, collection.Info());
