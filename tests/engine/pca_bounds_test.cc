@@ -246,6 +246,80 @@ TEST_P(PcaBoundsTest, HoldForMatricesThatAreNotQuiteOrthonormal) {
   EXPECT_GT(bounded_, checked_ / 3);
 }
 
+// Rows made from a query such that all that the bounds allow for happens at once: codes
+// at the end that the rounding of the query's own code points to, and what the codes
+// lose parallel to the query in every section.
+std::vector<Vector> WorstRows(const PcaShape& shape, const PcaModel& model, const Vector& query,
+                              const PcaQuery& made, std::mt19937& rng) {
+  const std::size_t dim = shape.dim;
+  std::vector<double> p(shape.padded_dim());
+  double largest = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    for (std::size_t j = 0; j < dim; ++j) {
+      p[i] += static_cast<double>(model.rotation[i * dim + j]) * static_cast<double>(query[j]);
+    }
+    largest = std::max(largest, std::abs(p[i]));
+  }
+  std::vector<Vector> rows;
+  for (std::size_t r = 0; r < kTileRows; ++r) {
+    const double along = r % 4 == 0 ? 0 : (r % 2 == 0 ? 0.49 : -0.49) / largest;
+    const double sign = r % 8 < 4 ? 1 : -1;
+    std::vector<double> z(dim);
+    double least = 1;  // of the steps: what is lost must stay parallel to the query
+    for (std::size_t i = 0; i < std::min(dim, shape.coded_dim()); ++i) {
+      least = std::min(least, static_cast<double>(model.steps[i]));
+    }
+    for (const format::PcaSection& section : shape.sections()) {
+      for (std::size_t i = section.first; i < std::min(section.first + section.dims, dim); ++i) {
+        if (section.bits != 0) {
+          const double step = static_cast<double>(model.steps[i]);
+          const double kept = static_cast<double>(made.terms.scale) *
+                              (128 * static_cast<int>(made.high[i]) + made.low[i]);
+          const double end = std::exp2(section.bits - 1) - 0.5;
+          const double side =
+              r < kTileRows / 2 ? sign * (step * p[i] > kept ? 1 : -1) : (rng() % 2 == 0 ? 1 : -1);
+          z[i] = side * end * step;
+        }
+        z[i] += along * least * p[i];
+      }
+    }
+    Vector x(dim);
+    for (std::size_t j = 0; j < dim; ++j) {
+      double sum = static_cast<double>(model.mean[j]);
+      for (std::size_t i = 0; i < dim; ++i) {
+        sum += static_cast<double>(model.rotation[i * dim + j]) * z[i];
+      }
+      x[j] = static_cast<float>(sum);
+    }
+    rows.push_back(std::move(x));
+  }
+  return rows;
+}
+
+TEST_P(PcaBoundsTest, HoldWhereAllErrorsAddUp) {
+  std::mt19937 rng(testing_support::RandomSeed());
+  for (const PcaShape& shape :
+       {ShapeOf(64, {2, 0, 0, 0}), ShapeOf(64, {0, 2, 0, 0}), ShapeOf(96, {1, 0, 1, 1}),
+        ShapeOf(128, {2, 0, 0, 0}), ShapeOf(65, {1, 1, 0, 1}), ShapeOf(256, {8, 0, 0, 0})}) {
+    for (const std::size_t reflections : {0, 8}) {
+      for (const double mean : {0.0, 0.5}) {
+        const MadePca made = MakePca(shape, {.reflections = reflections, .mean = mean}, rng);
+        Adversary adversary(static_cast<unsigned>(rng()));
+        for (const std::size_t kind : {0, 0, 0, 2, 4, 8}) {
+          const Vector query = adversary.Row(kind, shape.dim);
+          const std::vector<double> wide(query.begin(), query.end());
+          const auto seen =
+              MakePcaQuery(wide.data(), shape, made.model(), Metric::kDot, NextTable());
+          if (!seen) continue;
+          Check(shape, made.model(), WorstRows(shape, made.model(), query, *seen, rng), {query},
+                "worst rows");
+        }
+      }
+    }
+  }
+  EXPECT_GT(bounded_, checked_ / 2);
+}
+
 // Rows whose variance falls, around a mean.
 PcaSample Decaying(std::size_t dim, std::size_t count, double decay, float mean,
                    std::mt19937& rng) {
