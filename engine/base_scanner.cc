@@ -51,9 +51,11 @@ BaseScanner::BaseScanner(const CollectionView& view, const RowSet& rows, const S
       sums_function_(SumsFunction(kernels, view.schema->level, options.metric)),
       shared_(thresholds),
       sums_(queries.count * kWordRows),
-      best_(queries.count, TopK(options.k, options.floor)),
+      best_(queries.count,
+            TopK(options.k, options.floor, TopK::RoomFor(options.k, view.vectors), options.pool)),
       read_(view.slabs.size()) {
   if (options.k > view.vectors / kSelectedShare) return;
+  thresholds_.reserve(queries.count);
   selected_.resize(queries.count);
   fresh_rows_.resize(queries.count);
   for (const double norm : query_norms) {

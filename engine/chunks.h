@@ -30,6 +30,9 @@ struct Chunk {
 std::vector<Chunk> ChunksOf(const CollectionView& view, bool use_sketches,
                             const std::vector<bool>& pca);
 
+// As many chunks as a view is cut into, at most.
+std::size_t MaxChunks(const CollectionView& view);
+
 // What a chunk reads in order, if it reads most of it: of its sketch or, where too few
 // of its rows are wanted, of the base plane.
 PlaneRange RangeOf(const CollectionView& view, const RowSet& rows, const Chunk& chunk);

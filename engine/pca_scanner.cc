@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <set>
 
 namespace quarry::engine {
 namespace {
@@ -28,10 +29,19 @@ bool FitsCaches(const CollectionView& view) {
   return bytes <= kCachedBytes;
 }
 
+// Of the allocator, and of nodes.
+constexpr std::size_t kQueryOverhead = 64;
+constexpr std::size_t kModelOverhead = 128;
+
+// Whether the sketch can make a scan for so many queries faster.
+bool MayBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
+  return queries <= kMemoryBoundQueries || slab.sketch == nullptr ||
+         2 * slab.pca->header().pca_shape().coded_dim() < dim;
+}
+
 bool WouldBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
-  if (queries > kMemoryBoundQueries) {
-    return slab.sketch == nullptr || 2 * slab.pca->header().pca_shape().coded_dim() < dim;
-  }
+  if (!MayBeFaster(slab, queries, dim)) return false;
+  if (queries > kMemoryBoundQueries) return true;
   return slab.pca_record->Pays(slab.pca->tile_bytes(), slab.sketch == nullptr
                                                            ? slab.slab->row_bytes() * kTileRows
                                                            : slab.sketch->tile_bytes());
@@ -41,6 +51,8 @@ std::optional<PcaQueries> Prepare(const ScanQueries& queries, const storage::Ske
                                   Metric metric, const kernels::Table& kernels) {
   const format::PcaShape shape = sketch.header().pca_shape();
   PcaQueries out;
+  out.queries.reserve(queries.count);
+  out.codes.reserve(queries.count * 2 * shape.coded_dim());
   for (std::size_t q = 0; q < queries.count; ++q) {
     auto query =
         MakePcaQuery(queries.values + q * shape.dim, shape, sketch.model(), metric, kernels);
@@ -71,6 +83,28 @@ PcaPlan PlanPca(const CollectionView& view, const ScanQueries& queries, Metric m
     plan.slabs[i] = true;
   }
   return plan;
+}
+
+std::size_t PcaQueryBytes(const CollectionView& view, std::size_t queries) {
+  std::set<std::uint64_t> models;
+  std::size_t bytes = 0;
+  for (const SlabView& slab : view.slabs) {
+    if (slab.pca == nullptr || !MayBeFaster(slab, queries, view.schema->dim)) continue;
+    if (!models.insert(slab.pca->header().model_checksum).second) continue;
+    // Two bytes a dimension; the codes are there twice.
+    bytes += 4 * slab.pca->header().pca_shape().coded_dim() + sizeof(PcaQuery) + kQueryOverhead;
+  }
+  return bytes;
+}
+
+std::size_t PcaFixedBytes(const CollectionView& view) {
+  const auto planes = static_cast<std::size_t>(
+      std::count_if(view.slabs.begin(), view.slabs.end(),
+                    [](const SlabView& slab) { return slab.pca != nullptr; }));
+  if (planes == 0) return 0;
+  // Each may have a model of its own. A query is rotated as f64.
+  return planes * (sizeof(PcaQueriesByModel::value_type) + kModelOverhead) +
+         (view.schema->dim + format::kUnitDims) * sizeof(double);
 }
 
 void PcaScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last,

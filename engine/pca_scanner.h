@@ -40,6 +40,11 @@ struct PcaPlan {
 PcaPlan PlanPca(const CollectionView& view, const ScanQueries& queries, Metric metric,
                 const kernels::Table& kernels);
 
+// The memory of each query of such a plan for `queries` queries, and beside them, at
+// most.
+std::size_t PcaQueryBytes(const CollectionView& view, std::size_t queries);
+std::size_t PcaFixedBytes(const CollectionView& view);
+
 // One worker's share of a scan: what it writes, but for the thresholds, is its
 // own. Borrows all that it is given.
 class PcaScanner {

@@ -1,9 +1,21 @@
 #include "engine/readahead.h"
 
 namespace quarry::engine {
+namespace {
+
+// Blocks that ranges touch, each counted for every range that touches it.
+std::size_t MaxBlocks(std::size_t ranges, std::uint64_t bytes) {
+  return 2 * ranges + static_cast<std::size_t>(bytes / kBlockBytes);
+}
+
+}  // namespace
 
 Readahead::Readahead(std::span<const PlaneRange> ranges, ResidentLimit* limit) : limit_(limit) {
   items_.reserve(ranges.size());
+  planes_.reserve(ranges.size());
+  std::size_t blocks = 0;
+  for (const PlaneRange& range : ranges) blocks += MaxBlocks(1, range.bytes);
+  blocks_.reserve(blocks);
   for (const PlaneRange& range : ranges) items_.push_back(ItemOf(range));
   begun_ = std::vector<std::atomic<bool>>(blocks_.size());
   if (limit_ == nullptr) return;
@@ -13,6 +25,12 @@ Readahead::Readahead(std::span<const PlaneRange> ranges, ResidentLimit* limit) :
     for (std::size_t block = item.first; block < item.last; ++block) ++readers_[block];
     if (item.first < item.last) ++pending_[item.plane];
   }
+}
+
+std::size_t Readahead::BytesFor(std::size_t items, std::uint64_t range_bytes) {
+  return items * (sizeof(Item) + sizeof(planes_[0]) + sizeof(pending_[0])) +
+         MaxBlocks(items, range_bytes) *
+             (sizeof(blocks_[0]) + sizeof(begun_[0]) + sizeof(readers_[0]));
 }
 
 Readahead::Item Readahead::ItemOf(const PlaneRange& range) {

@@ -31,6 +31,9 @@ class Readahead {
   // blocks are done with; null: all of them stay. Borrows mappings and limit.
   Readahead(std::span<const PlaneRange> ranges, ResidentLimit* limit);
 
+  // The memory that it takes for `items` ranges of `range_bytes` in all, at most.
+  static std::size_t BytesFor(std::size_t items, std::uint64_t range_bytes);
+
   // Before an item is read: returns when most of it is in memory. False: a block
   // could not be read or let go of, and status() says why.
   bool Begin(std::size_t item);

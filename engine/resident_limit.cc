@@ -26,6 +26,16 @@ std::size_t ResidentLimit::MaxWorkers(std::uint64_t max_bytes) {
   return static_cast<std::size_t>((max_bytes - kReadOnBytes) / kWorkerBytes);
 }
 
+std::size_t ResidentLimit::BytesFor(const CollectionView& view) {
+  constexpr std::size_t kPlanes = 3;        // of a slab, at most
+  constexpr std::size_t kPlaneBytes = 256;  // in the map, the last block, and small objects
+  std::uint64_t blocks = 0;
+  for (const SlabView& slab : view.slabs) blocks += slab.file_bytes() / kBlockBytes;
+  // Lists of blocks double when they grow, beside the old ones.
+  return view.slabs.size() * kPlanes * kPlaneBytes +
+         3 * static_cast<std::size_t>(blocks) * sizeof(Block);
+}
+
 ResidentLimit::ResidentLimit(const CollectionView& view, std::uint64_t max_bytes,
                              std::size_t workers) {
   for (const SlabView& slab : view.slabs) {

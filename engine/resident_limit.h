@@ -39,6 +39,9 @@ class ResidentLimit {
   // Workers that a scan may have under a limit: each holds blocks while it works.
   static std::size_t MaxWorkers(std::uint64_t max_bytes);
 
+  // The memory that it takes for a collection, at most.
+  static std::size_t BytesFor(const CollectionView& view);
+
   // Looks at all planes of the collection, which is borrowed.
   // REQUIRES: workers <= MaxWorkers(max_bytes)
   ResidentLimit(const CollectionView& view, std::uint64_t max_bytes, std::size_t workers);

@@ -38,6 +38,7 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
       error_(RoundUp(kernels::EstimateError(dim_) + 0x1p-20)),
       queries_(queries.count * kernels::EstimateStride(dim_) / kernels::kEstimateUnit),
       sums_(queries.count * kEstimateRows) {
+  terms_.reserve(queries.count);
   for (std::size_t q = 0; q < queries.count; ++q) {
     const double* const from = queries.values + q * dim_;
     std::transform(from, from + dim_, queries_[0].values + q * kernels::EstimateStride(dim_),
@@ -47,6 +48,16 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
   if (schema.level == Level::kI8 && queries.count >= kPackQueries) {
     tiles_ = RowTiles::Make(queries, dim_, kernels, metric);
   }
+}
+
+std::size_t RowEstimates::QueryBytes(const CollectionSchema& schema) {
+  return (kernels::EstimateStride(schema.dim) + kEstimateRows) * sizeof(float) +
+         sizeof(kernels::EstimateQuery) +
+         (schema.level == Level::kI8 ? RowTiles::QueryBytes(schema.dim) : 0);
+}
+
+std::size_t RowEstimates::FixedBytes(const CollectionSchema& schema) {
+  return schema.level == Level::kI8 ? RowTiles::FixedBytes(schema.dim) : 0;
 }
 
 void RowEstimates::Select(const storage::Slab& slab, std::size_t position, std::size_t count,

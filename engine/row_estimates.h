@@ -22,6 +22,10 @@ class RowEstimates {
   RowEstimates(const ScanQueries& queries, std::span<const double> query_norms,
                const CollectionSchema& schema, const kernels::Table& kernels, Metric metric);
 
+  // The memory that it takes for each query, and beside them, at most.
+  static std::size_t QueryBytes(const CollectionSchema& schema);
+  static std::size_t FixedBytes(const CollectionSchema& schema);
+
   // Compares rows `position` .. `position` + count - 1 of a slab with all queries.
   // Bit i of selected[q] says: the key of row `position` + i may be as large as
   // thresholds[q], for all that is known. REQUIRES: count <= 64

@@ -29,6 +29,14 @@ std::optional<RowTiles> RowTiles::Make(const ScanQueries& queries, std::size_t d
   return RowTiles(*std::move(prepared), dim, kernels::TilesFor(kernels), metric);
 }
 
+std::size_t RowTiles::QueryBytes(std::size_t dim) {
+  return SketchQueryBytes(dim) + kTileRows * sizeof(std::int32_t);
+}
+
+std::size_t RowTiles::FixedBytes(std::size_t dim) {
+  return (3 * sizeof(float) + format::GroupsOf(dim) * sizeof(std::uint32_t)) * kTileRows;
+}
+
 RowTiles::RowTiles(SketchQueries queries, std::size_t dim, const kernels::TileTable& kernels,
                    Metric metric)
     : queries_(std::move(queries)),

@@ -24,6 +24,10 @@ class RowTiles {
   static std::optional<RowTiles> Make(const ScanQueries& queries, std::size_t dim,
                                       const kernels::Table& kernels, Metric metric);
 
+  // The memory that it takes for each query, and beside them, at most.
+  static std::size_t QueryBytes(std::size_t dim);
+  static std::size_t FixedBytes(std::size_t dim);
+
   // As RowEstimates::Select. REQUIRES: the level of `slab` is i8
   void Select(const storage::Slab& slab, std::size_t position, std::size_t count,
               std::span<const float> thresholds, std::span<std::uint64_t> selected);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/base_scanner.h"
@@ -13,6 +14,7 @@
 #include "engine/readahead.h"
 #include "engine/resident_limit.h"
 #include "engine/sketch_scanner.h"
+#include "engine/survivor_rows.h"
 #include "format/status_macros.h"
 
 namespace quarry::engine {
@@ -25,14 +27,12 @@ constexpr std::size_t kFirstEarlyLimit = 512;
 // A pca sketch that leaves a worker with more than one row in sixteen does not pay.
 constexpr std::size_t kPcaSurvivorShare = 16;
 constexpr std::size_t kMinPcaSurvivors = 4096;
-constexpr std::size_t kEarlyRows = 32;  // scored before the survivors are complete, at a time
 constexpr std::size_t kRefineStep = 8;  // rows scored between looks at the threshold
 constexpr std::size_t kPrefetchRows = 4;
-constexpr std::size_t kPrefetchBytes = 4096;  // the hardware sees the stream behind them
-constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kReadStep = 256;  // survivors whose rows are read from the disk together
-constexpr std::size_t kAroundRow = 5 * 4096;  // bytes of pages that hold a row, beside its own
-constexpr std::size_t kLooks = 4;             // at the words of a chunk, or at such survivors
+
+std::size_t SurvivorLimit(const CollectionView& view) {
+  return std::max<std::size_t>(kMinSurvivors, view.vectors / kSurvivorShare);
+}
 
 // Adds the planes that a worker has read.
 void MarkRead(const std::vector<bool>& read, std::vector<bool>& planes) {
@@ -67,24 +67,12 @@ class Scanning {
 
  private:
   Result<std::vector<std::vector<Candidate>>> FindCandidates(ScanCounters& counters) {
-    if (WorthSketches()) sketches_ = PrepareQueries(queries_, view_.schema->dim, options_.metric);
+    if (WorthSketches(view_, options_.k)) {
+      sketches_ = PrepareQueries(queries_, view_.schema->dim, options_.metric);
+    }
     pca_.slabs.resize(view_.slabs.size());
     if (sketches_) pca_ = PlanPca(view_, queries_, options_.metric, kernels_);
-    const std::vector<Chunk> chunks = ChunksOf(view_, sketches_.has_value(), pca_.slabs);
-    const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
-    MakeScanners(workers);
-    Readahead readahead = ReadaheadOf(chunks);
-    threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-      if (!MayGoOn() || !readahead.Begin(item)) return;
-      if (chunks[item].by == Chunk::By::kBase) {
-        by_base_[worker].ScanWords(chunks[item].slab, chunks[item].first, chunks[item].last);
-      } else {
-        ScanTiles(worker, chunks[item]);
-      }
-      readahead.End(item);
-    });
-    QUARRY_TRY(WhyStopped());
-    QUARRY_TRY(readahead.status());
+    QUARRY_TRY(ScanChunks());
     counters.scored += Scored() - refined_early_;
     counters.refined += refined_early_;
     if (sketches_) QUARRY_TRY(Refine(counters));
@@ -106,17 +94,44 @@ class Scanning {
       counters.threshold_rounds += scanner.raised();
       MarkRead(scanner.planes_read(), counters.pca_planes);
     }
-    std::vector<std::vector<Candidate>> candidates(queries_.count);
-    for (std::size_t q = 0; q < queries_.count; ++q) candidates[q] = Best(q).Take();
-    return candidates;
+    return TakeCandidates();
+  }
+
+  // Compares all rows, by their sketches or in the base plane.
+  Status ScanChunks() {
+    const std::vector<Chunk> chunks = ChunksOf(view_, sketches_.has_value(), pca_.slabs);
+    const std::size_t workers = threads_.WorkersFor(chunks.size(), options_.threads);
+    MakeScanners(workers);
+    return ForEach(chunks, workers, [&](std::size_t worker, const Chunk& chunk) {
+      if (chunk.by == Chunk::By::kBase) {
+        by_base_[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
+      } else {
+        ScanTiles(worker, chunk);
+      }
+    });
+  }
+
+  // Calls body(worker, chunk) for each chunk on some threads, and reads ahead.
+  template <class Body>
+  Status ForEach(const std::vector<Chunk>& chunks, std::size_t workers, const Body& body) {
+    Readahead readahead = ReadaheadOf(chunks);
+    threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
+      if (!MayGoOn() || !readahead.Begin(item)) return;
+      body(worker, chunks[item]);
+      readahead.End(item);
+    });
+    QUARRY_TRY(WhyStopped());
+    return readahead.status();
   }
 
   Readahead ReadaheadOf(const std::vector<Chunk>& chunks) {
     std::vector<PlaneRange> ranges;
     ranges.reserve(chunks.size());
     for (const Chunk& chunk : chunks) ranges.push_back(RangeOf(view_, rows_, chunk));
-    return Readahead(ranges, limit_ ? &*limit_ : nullptr);
+    return Readahead(ranges, limit());
   }
+
+  ResidentLimit* limit() { return limit_ ? &*limit_ : nullptr; }
 
   // Asked before each piece of work. Once false, always false.
   bool MayGoOn() {
@@ -170,7 +185,7 @@ class Scanning {
       Survivors& survivors = by_sketch_[worker].survivors()[q];
       std::size_t& limit = early_limits_[worker * queries_.count + q];
       if (survivors.size() < limit) continue;
-      for (const Survivors::Row& row : survivors.TakeBest(std::max(kEarlyRows, 2 * options_.k))) {
+      for (const Survivors::Row& row : survivors.TakeBest(EarlyRowsFor(options_.k))) {
         ScoreSurvivor(worker, q, row);
       }
       survivors.Raise(KeyUnder(scanner.best()[q].threshold(), options_.metric,
@@ -202,18 +217,6 @@ class Scanning {
     }
   }
 
-  bool WorthSketches() const {
-    return std::any_of(view_.slabs.begin(), view_.slabs.end(),
-                       [](const SlabView& slab) {
-                         return slab.sketch != nullptr || slab.pca != nullptr;
-                       }) &&
-           options_.k <= Limit() / 4;
-  }
-
-  std::size_t Limit() const {
-    return std::max<std::size_t>(kMinSurvivors, view_.vectors / kSurvivorShare);
-  }
-
   void MakeScanners(std::size_t workers) {
     by_base_.reserve(workers);
     by_sketch_.reserve(workers);
@@ -224,7 +227,7 @@ class Scanning {
       by_base_.emplace_back(view_, rows_, queries_, norms_, kernels_, options_, *thresholds_);
       if (!sketches_) continue;
       by_sketch_.emplace_back(view_, rows_, *sketches_, kernels::TilesFor(kernels_), options_,
-                              Limit(), *thresholds_);
+                              SurvivorLimit(view_), *thresholds_);
       by_pca_.emplace_back(view_, rows_, pca_.queries, kernels::TilesFor(kernels_), options_.metric,
                            *thresholds_);
     }
@@ -236,9 +239,22 @@ class Scanning {
     for (std::size_t i = 1; i < by_base_.size(); ++i) {
       TopK& other = by_base_[i].best()[query];
       best.Add(other);
-      other = TopK(options_.k, options_.floor);
+      other.Reset();
     }
     return best;
+  }
+
+  Result<std::vector<std::vector<Candidate>>> TakeCandidates() {
+    std::vector<std::vector<Candidate>> candidates(queries_.count);
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      TopK& best = Best(q);
+      if (best.incomplete()) {
+        return Status::NoSpace("max_memory does not hold all rows that tie for place " +
+                               std::to_string(options_.k) + " of a query");
+      }
+      candidates[q] = best.Take();
+    }
+    return candidates;
   }
 
   // Scores the survivors, most promising first, until none can be among the k
@@ -253,8 +269,12 @@ class Scanning {
       BaseScanner& scanner = by_base_[worker];
       std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
       Survivors& all = by_sketch_[0].survivors()[q];
-      for (std::size_t i = 1; i < by_sketch_.size(); ++i) all.Add(by_sketch_[i].survivors()[q]);
+      for (std::size_t i = 1; i < by_sketch_.size(); ++i) {
+        all.Add(by_sketch_[i].survivors()[q]);
+        by_sketch_[i].survivors()[q].Release();
+      }
       refined[q] = RefineQuery(worker, q, all.Take());
+      all.Release();
     });
     for (const Status& status : refined) QUARRY_TRY(status);
     counters.refined += Scored() - scored;
@@ -278,49 +298,25 @@ class Scanning {
     const double squared_norm = sketches_->queries[query].squared_norm;
     // The rows lie anywhere: fetch some while others are scored.
     for (std::size_t i = 0; i < std::min(kPrefetchRows, survivors.size()); ++i) {
-      Prefetch(survivors[i]);
+      PrefetchRow(view_, survivors[i]);
     }
     for (std::size_t i = 0; i < survivors.size(); ++i) {
       if (i % kRefineStep == 0) {
         if (survivors[i].upper < KeyUnder(best.threshold(), options_.metric, squared_norm)) break;
       }
-      if (i % kReadStep == 0) QUARRY_TRY(ReadSoon(std::span(survivors).subspan(i)));
-      if (i + kPrefetchRows < survivors.size()) Prefetch(survivors[i + kPrefetchRows]);
+      if (i % kReadRows == 0) {
+        QUARRY_TRY(ReadSoon(view_, std::span(survivors).subspan(i), limit()));
+      }
+      if (i + kPrefetchRows < survivors.size()) PrefetchRow(view_, survivors[i + kPrefetchRows]);
       ScoreSurvivor(worker, query, survivors[i]);
     }
     return Status::Ok();
   }
 
-  // Asks for the rows of the first survivors all at once, if some are on the disk only.
-  Status ReadSoon(std::span<const Survivors::Row> survivors) {
-    survivors = survivors.first(std::min(survivors.size(), kReadStep));
-    const auto slab_of = [&](const Survivors::Row& row) -> const storage::Slab& {
-      return *view_.slabs[row.slab].slab;
-    };
-    bool cold = limit_.has_value();
-    for (std::size_t i = 0; i < kLooks && !cold; ++i) {
-      const Survivors::Row& row = survivors[survivors.size() * i / kLooks];
-      const storage::Mapping& mapping = slab_of(row).mapping();
-      const std::byte* const codes = slab_of(row).codes(row.position);
-      cold = !mapping.IsResident(static_cast<std::uint64_t>(codes - mapping.bytes().data()));
-    }
-    if (!cold) return Status::Ok();
-    for (const Survivors::Row& row : survivors) slab_of(row).PrefetchRow(row.position);
-    if (!limit_) return Status::Ok();
-    return limit_->ReadRows(survivors.size() * (slab_of(survivors[0]).row_bytes() + kAroundRow));
-  }
-
-  void Prefetch(const Survivors::Row& row) const {
-    const storage::Slab& slab = *view_.slabs[row.slab].slab;
-    const std::byte* const codes = slab.codes(row.position);
-    const std::size_t bytes = std::min(slab.row_bytes(), kPrefetchBytes);
-    for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(codes + i);
-  }
-
   // One query against all rows, from the base plane. What was scored before is
   // forgotten: some of it came from tiles.
   Status ScoreAll(std::size_t query, ScanCounters& counters) {
-    for (BaseScanner& scanner : by_base_) scanner.best()[query] = TopK(options_.k, options_.floor);
+    for (BaseScanner& scanner : by_base_) scanner.best()[query].Reset();
     const std::size_t dim = view_.schema->dim;
     const ScanQueries one{queries_.values + query * dim, 1};
     const std::vector<Chunk> chunks = ChunksOf(view_, false, std::vector<bool>(view_.slabs.size()));
@@ -332,16 +328,12 @@ class Scanning {
       scanners.emplace_back(view_, rows_, one, std::span(norms_).subspan(query, 1), kernels_,
                             options_, thresholds);
     }
-    Readahead readahead = ReadaheadOf(chunks);
-    threads_.ParallelFor(chunks.size(), workers, [&](std::size_t worker, std::size_t item) {
-      if (!MayGoOn() || !readahead.Begin(item)) return;
-      const Chunk& chunk = chunks[item];
+    QUARRY_TRY(ForEach(chunks, workers, [&](std::size_t worker, const Chunk& chunk) {
       scanners[worker].ScanWords(chunk.slab, chunk.first, chunk.last);
-      readahead.End(item);
-    });
-    QUARRY_TRY(readahead.status());
+    }));
     for (BaseScanner& scanner : scanners) {
       by_base_[0].best()[query].Add(scanner.best()[0]);
+      scanner.best()[0].Reset();
       counters.scored += scanner.scored();
       counters.bytes += scanner.bytes();
       MarkRead(scanner.planes_read(), counters.base_planes);
@@ -371,6 +363,13 @@ class Scanning {
 };
 
 }  // namespace
+
+bool WorthSketches(const CollectionView& view, std::size_t k) {
+  return std::any_of(
+             view.slabs.begin(), view.slabs.end(),
+             [](const SlabView& slab) { return slab.sketch != nullptr || slab.pca != nullptr; }) &&
+         k <= SurvivorLimit(view) / 4;
+}
 
 Result<std::vector<std::vector<Candidate>>> Scan(const CollectionView& view, const RowSet& rows,
                                                  const ScanQueries& queries,

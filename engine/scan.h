@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/memory_pool.h"
 #include "engine/row_set.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
@@ -31,6 +33,7 @@ struct ScanOptions {
   std::stop_token stop = {};
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
   std::uint64_t max_resident_bytes = 0;  // as in OpenOptions
+  MemoryPool* pool = nullptr;            // for ties and survivors; null: they have no limit
 };
 
 // What a scan did, summed over its queries.
@@ -52,8 +55,15 @@ struct ScanQueries {
   std::size_t count;
 };
 
+// Whether a search for the k best looks at the sketches that there are.
+bool WorthSketches(const CollectionView& view, std::size_t k);
+
+// How many survivors a worker scores at a time before they are complete.
+inline std::size_t EarlyRowsFor(std::size_t k) { return std::max<std::size_t>(32, 2 * k); }
+
 // The candidates of each query: the k best and all ties for the last place.
-// Errors: kCancelled, kDeadlineExceeded, kIoError.
+// Errors: kCancelled, kDeadlineExceeded, kIoError, kNoSpace (the pool does not hold the
+// ties).
 Result<std::vector<std::vector<Candidate>>> Scan(const CollectionView& view, const RowSet& rows,
                                                  const ScanQueries& queries,
                                                  const kernels::Table& kernels, ThreadPool& threads,

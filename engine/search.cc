@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/pass_plan.h"
 #include "engine/resident_limit.h"
 #include "engine/row_set.h"
 #include "engine/scan.h"
@@ -186,6 +187,20 @@ Result<std::vector<std::vector<Hit>>> ToHits(const Reader& reader, ThreadPool& t
   return hits;
 }
 
+// Appends the hits of one pass.
+Status AddHits(const Reader& reader, ThreadPool& threads,
+               std::vector<std::vector<Candidate>> candidates, Metric metric,
+               const SearchOptions& options, std::vector<std::vector<Hit>>& hits) {
+  std::vector<std::vector<Ranked>> answers;
+  for (auto& of_query : candidates) {
+    QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));
+    answers.push_back(std::move(answer));
+  }
+  QUARRY_ASSIGN(auto found, ToHits(reader, threads, std::move(answers), metric, options));
+  std::move(found.begin(), found.end(), std::back_inserter(hits));
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels::Table& kernels,
@@ -201,30 +216,37 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     QUARRY_ASSIGN(chosen, ChosenRows(reader, *options.ids));
   }
   const RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
-  const ScanOptions scan{.metric = metric,
-                         .k = options.k,
-                         .floor = FloorOf(options),
-                         .threads = ThreadsFor(threads, options.threads, max_resident_bytes),
-                         .stop = options.stop,
-                         .deadline = options.deadline,
-                         .max_resident_bytes = max_resident_bytes};
+  ScanOptions scan{.metric = metric,
+                   .k = options.k,
+                   .floor = FloorOf(options),
+                   .stop = options.stop,
+                   .deadline = options.deadline,
+                   .max_resident_bytes = max_resident_bytes};
+  const auto plan_for = [&](std::size_t most_queries, std::size_t most_workers) {
+    return PlanPass(view, options.k, most_queries, most_workers, options.max_memory);
+  };
+  const std::size_t most_queries =
+      std::clamp(kPassElements / view.schema->dim, kMinQueriesPerPass, kMaxQueriesPerPass);
+  const std::size_t most_workers = threads.WorkersFor(
+      threads.threads(), ThreadsFor(threads, options.threads, max_resident_bytes));
+  QUARRY_ASSIGN(PassPlan plan, plan_for(std::min(most_queries, queries.rows), most_workers));
   ScanCounters counters;
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.rows);
-  const std::size_t pass =
-      std::clamp(kPassElements / view.schema->dim, kMinQueriesPerPass, kMaxQueriesPerPass);
-  for (std::size_t first = 0; first < queries.rows; first += pass) {
-    const std::size_t n = std::min(pass, queries.rows - first);
-    QUARRY_ASSIGN(const auto wide, Widen(queries, first, n, *view.schema, metric));
-    QUARRY_ASSIGN(auto candidates,
-                  Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters));
-    std::vector<std::vector<Ranked>> answers;
-    for (auto& of_query : candidates) {
-      QUARRY_ASSIGN(auto answer, CutTies(reader, std::move(of_query), options.k));
-      answers.push_back(std::move(answer));
+  while (hits.size() < queries.rows) {
+    const std::size_t n = std::min(plan.queries, queries.rows - hits.size());
+    QUARRY_ASSIGN(const auto wide, Widen(queries, hits.size(), n, *view.schema, metric));
+    MemoryPool pool(plan.spare);
+    scan.threads = plan.workers;
+    scan.pool = &pool;
+    auto candidates = Scan(view, rows, {wide.data(), n}, kernels, threads, scan, counters);
+    if (candidates.status().code() == StatusCode::kNoSpace && plan.queries * plan.workers > 1) {
+      // Alone, on one worker, a query has all the room there is for its ties.
+      QUARRY_ASSIGN(plan, plan_for(1, 1));
+      continue;
     }
-    QUARRY_ASSIGN(auto found, ToHits(reader, threads, std::move(answers), metric, options));
-    std::move(found.begin(), found.end(), std::back_inserter(hits));
+    QUARRY_TRY(candidates.status());
+    QUARRY_TRY(AddHits(reader, threads, *std::move(candidates), metric, options, hits));
   }
   stats = {.sketched = counters.sketched,
            .scored = counters.scored,

@@ -25,6 +25,9 @@ std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::siz
   SketchQueries out;
   out.two_bytes = queries.count <= kTwoByteQueries;
   out.stride = format::GroupsOf(dim) * 4;
+  out.queries.reserve(queries.count);
+  out.terms.reserve(queries.count);
+  out.codes.reserve(queries.count * out.stride * (out.two_bytes ? 2 : 1));
   for (std::size_t q = 0; q < queries.count; ++q) {
     auto sketch = MakeQuerySketch(queries.values + q * dim, dim, metric, out.two_bytes);
     if (!sketch) return std::nullopt;
@@ -34,6 +37,11 @@ std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::siz
     out.queries.push_back(*std::move(sketch));
   }
   return out;
+}
+
+std::size_t SketchQueryBytes(std::size_t dim) {
+  // Two bytes an element; the codes are there twice.
+  return 4 * format::GroupsOf(dim) * 4 + sizeof(QuerySketch) + sizeof(kernels::QueryTerms);
 }
 
 SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,
@@ -50,8 +58,10 @@ SketchScanner::SketchScanner(const CollectionView& view, const RowSet& rows,
             kTileRows),
       thresholds_(queries.queries.size()),
       read_(view.slabs.size()) {
+  survivors_.reserve(queries.queries.size());
   for (const QuerySketch& query : queries.queries) {
-    survivors_.emplace_back(options.k, KeyUnder(options.floor, metric_, query.squared_norm), limit);
+    survivors_.emplace_back(options.k, KeyUnder(options.floor, metric_, query.squared_norm), limit,
+                            options.pool);
   }
 }
 

@@ -33,6 +33,9 @@ struct SketchQueries {
 std::optional<SketchQueries> PrepareQueries(const ScanQueries& queries, std::size_t dim,
                                             Metric metric);
 
+// The memory of each of them, at most.
+std::size_t SketchQueryBytes(std::size_t dim);
+
 // One worker's share of a scan: what it writes, but for the thresholds, is its
 // own. Borrows all that it is given.
 class SketchScanner {

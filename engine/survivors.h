@@ -9,6 +9,9 @@
 #include <limits>
 #include <vector>
 
+#include "engine/memory_pool.h"
+#include "engine/pooled_rows.h"
+
 namespace quarry::engine {
 
 // Of one query. Rows are shown with a lower and an upper bound of their key
@@ -22,10 +25,18 @@ class Survivors {
     std::uint32_t position = 0;
   };
 
-  // Rows with upper bounds under `floor` are never kept. More than `limit` rows
-  // are not kept either: overflowed() says so. REQUIRES: 1 <= k <= limit
-  Survivors(std::size_t k, float floor, std::size_t limit)
-      : k_(k), limit_(limit), threshold_(floor) {}
+  static constexpr std::size_t kRoom = 1024;  // rows that are held without the pool
+  // Lower bounds that are held. Few, for a threshold that lags lets rows in for
+  // nothing; but not so few that finding the k-th costs more.
+  static constexpr std::size_t LowersFor(std::size_t k) { return 16 + 2 * k; }
+
+  // Rows with upper bounds under `floor` are never kept. More than `limit` rows,
+  // or than the pool pays for (null: any number), are not kept either:
+  // overflowed() says so. REQUIRES: 1 <= k <= limit
+  Survivors(std::size_t k, float floor, std::size_t limit, MemoryPool* pool = nullptr)
+      : k_(k), limit_(limit), threshold_(floor), rows_(kRoom, pool) {
+    lowers_.reserve(LowersFor(k));
+  }
 
   float threshold() const { return threshold_; }
   bool overflowed() const { return overflowed_; }
@@ -36,60 +47,76 @@ class Survivors {
   // `upper` keeps the row.
   void Add(float lower, Row row) {
     if (row.upper != row.upper) row.upper = std::numeric_limits<float>::infinity();
-    if (lower >= threshold_) {
-      lowers_.push_back(lower);
-      if (lowers_.size() >= kSpareLowers + 2 * k_) RaiseByLowers();
-    }
-    if (overflowed_) return;
-    rows_.push_back(row);
-    if (rows_.size() >= next_prune_) Prune();
+    if (lower >= threshold_) AddLower(lower);
+    AddRow(row);
   }
 
   // Takes over what another has found for the same query.
   void Add(const Survivors& other) {
     overflowed_ |= other.overflowed_;
     Raise(other.threshold_);
-    lowers_.insert(lowers_.end(), other.lowers_.begin(), other.lowers_.end());
-    rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+    for (const float lower : other.lowers_) AddLower(lower);
+    for (const Row& row : other.rows_.rows()) {
+      if (!(row.upper < threshold_)) AddRow(row);
+    }
   }
 
-  std::size_t size() const { return rows_.size(); }
+  std::size_t size() const { return rows_.rows().size(); }
 
   // Drops the rows that the threshold leaves out by now.
   void Prune() {
     RaiseByLowers();
-    std::erase_if(rows_, [this](const Row& row) { return row.upper < threshold_; });
-    if (rows_.size() > limit_) {
-      overflowed_ = true;
-      rows_.clear();
-    }
-    next_prune_ = std::max<std::size_t>(1024, 2 * rows_.size());
+    std::erase_if(rows_.rows(), [this](const Row& row) { return row.upper < threshold_; });
+    if (overflowed_ || size() > limit_) Overflow();
   }
 
   // Takes out the `n` rows with the largest upper bounds, or as many as there are.
   std::vector<Row> TakeBest(std::size_t n) {
     Prune();
-    n = std::min(n, rows_.size());
-    const auto end = rows_.begin() + static_cast<std::ptrdiff_t>(n);
-    std::nth_element(rows_.begin(), end, rows_.end(),
+    std::vector<Row>& rows = rows_.rows();
+    n = std::min(n, rows.size());
+    const auto end = rows.begin() + static_cast<std::ptrdiff_t>(n);
+    std::nth_element(rows.begin(), end, rows.end(),
                      [](const Row& a, const Row& b) { return a.upper > b.upper; });
-    std::vector<Row> best(rows_.begin(), end);
-    rows_.erase(rows_.begin(), end);
+    std::vector<Row> best(rows.begin(), end);
+    rows.erase(rows.begin(), end);
     return best;
   }
 
-  // The rows that are left, most promising first. Ends the use of this object.
+  // The rows that are left, most promising first. Their memory is given back by
+  // Release, the only call that may follow.
   std::vector<Row> Take() {
     Prune();
-    std::sort(rows_.begin(), rows_.end(),
+    std::vector<Row>& rows = rows_.rows();
+    std::sort(rows.begin(), rows.end(),
               [](const Row& a, const Row& b) { return a.upper > b.upper; });
-    return std::move(rows_);
+    return std::move(rows);
   }
 
+  // Forgets the rows and gives back their memory.
+  void Release() { rows_.Release(); }
+
  private:
-  // Few, for a threshold that lags lets rows in for nothing; but not so few that
-  // finding the k-th costs more.
-  static constexpr std::size_t kSpareLowers = 16;
+  void AddLower(float lower) {
+    lowers_.push_back(lower);
+    if (lowers_.size() >= LowersFor(k_)) RaiseByLowers();
+  }
+
+  void AddRow(const Row& row) {
+    if (overflowed_ || (rows_.full() && !MakeRoom())) return;
+    rows_.Push(row);
+  }
+
+  bool MakeRoom() {
+    Prune();
+    if (!overflowed_ && !rows_.Grow()) Overflow();
+    return !overflowed_;
+  }
+
+  void Overflow() {
+    overflowed_ = true;
+    rows_.Release();
+  }
 
   void RaiseByLowers() {
     if (lowers_.size() < k_) return;
@@ -103,9 +130,8 @@ class Survivors {
   std::size_t limit_;
   float threshold_;
   bool overflowed_ = false;
-  std::size_t next_prune_ = 1024;
   std::vector<float> lowers_;
-  std::vector<Row> rows_;
+  PooledRows<Row> rows_;
 };
 
 }  // namespace quarry::engine

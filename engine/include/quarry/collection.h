@@ -115,8 +115,8 @@ class Collection {
   //   queries   [n, dim], finite; not zero under cosine unless the collection
   //             allows zero vectors
   // Returns [n] lists, each at most k long.
-  // Errors: kInvalidArgument; kCancelled and kDeadlineExceeded, if options ask
-  // for them.
+  // Errors: kInvalidArgument; kNoSpace (SearchOptions::max_memory); kCancelled and
+  // kDeadlineExceeded, if options ask for them.
   Result<std::vector<std::vector<Hit>>> Search(const VectorView& queries,
                                                const SearchOptions& options = {}) const;
 

@@ -134,6 +134,13 @@ struct SearchOptions {
   // At most this many threads work on the call, the caller's among them;
   // limited by OpenOptions::threads or executor. 0: as many as the store has.
   std::size_t threads = 0;
+  // Bytes that the search may have at once for its work: queries and their codes,
+  // candidates, survivors of each thread. 0: no limit. Less means that fewer
+  // queries go through the rows together, on fewer threads, never another answer.
+  // Chosen ids, the hits, and the lookup of their ids and records come on top.
+  // kInvalidArgument says how many bytes one query needs at least; kNoSpace, that
+  // rows which tie for the last place do not fit.
+  std::size_t max_memory = 256u << 20;
   // The search ends with kCancelled soon after a stop is requested, and with
   // kDeadlineExceeded soon after the deadline: within the time that one thread
   // takes for about 1 MiB of vectors.
