@@ -57,8 +57,7 @@ class Needs {
     pass_ += PcaFixedBytes(view) + kFewQueries * PcaQueryBytes(view, kFewQueries);
     query_ += SketchQueryBytes(dim) + PcaQueryBytes(view, kManyQueries);
     sketch_worker_ = sizeof(SketchScanner) + sizeof(PcaScanner) +
-                     view.slabs.size() * (sizeof(std::uint64_t) + 2) +
-                     EarlyRowsFor(k) * sizeof(Survivors::Row);
+                     view.slabs.size() * (sizeof(std::uint64_t) + 2);
     // Sums of two bytes with i8 and with pca sketches.
     sketch_cell_ = kCellOverhead + sizeof(Survivors) + 4 * kRows * sizeof(std::int32_t) +
                    Survivors::LowersFor(k) * sizeof(float) +

@@ -68,8 +68,9 @@ Coded Quantise(const Rotated& rotated, const format::PcaShape& shape, const form
     const int half = 1 << (section.bits - 1);
     for (std::size_t i = section.first; i < section.first + section.dims; ++i) {
       const double t = rotated.p[i] * static_cast<double>(model.steps[i]);
-      const auto code = static_cast<int>(std::lround(t / static_cast<double>(scale)));
+      auto code = static_cast<int>(std::lround(t / static_cast<double>(scale)));
       const int high = (code + (code >= 0 ? 64 : -64)) / 128;
+      if (!NeedsLow(section)) code = high * 128;
       const int low = code - high * 128;
       out.high[i] = static_cast<std::int8_t>(high);
       out.low[i] = static_cast<std::int8_t>(low);

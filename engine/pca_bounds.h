@@ -38,10 +38,14 @@
 
 namespace quarry::engine {
 
+// Whether queries have low bytes in a section: where rows have few bits, high bytes
+// alone add little to the errors, and cost half.
+inline bool NeedsLow(const format::PcaSection& section) { return section.bits > 2; }
+
 // A query as the kernels of packed tiles take it, for planes of one model.
 struct PcaQuery {
   std::vector<std::int8_t> high;  // [coded_dim]
-  std::vector<std::int8_t> low;   // [coded_dim]
+  std::vector<std::int8_t> low;   // [coded_dim]; 0 where NeedsLow says no
   kernels::PackedQueryTerms terms;
 };
 

@@ -57,9 +57,13 @@ std::optional<PcaQueries> Prepare(const ScanQueries& queries, const storage::Ske
     auto query =
         MakePcaQuery(queries.values + q * shape.dim, shape, sketch.model(), metric, kernels);
     if (!query) return std::nullopt;
-    out.codes.insert(out.codes.end(), query->high.begin(), query->high.end());
-    out.codes.insert(out.codes.end(), query->low.begin(), query->low.end());
     out.queries.push_back(*std::move(query));
+  }
+  for (const PcaQuery& query : out.queries) {
+    out.codes.insert(out.codes.end(), query.high.begin(), query.high.end());
+  }
+  for (const PcaQuery& query : out.queries) {
+    out.codes.insert(out.codes.end(), query.low.begin(), query.low.end());
   }
   return out;
 }
@@ -124,10 +128,10 @@ void PcaScanner::ScanTiles(std::size_t slab, std::size_t first, std::size_t last
     kernels_.packed_terms(metric_, tile.norms, tile.residuals, sections.count, &terms_);
     SumTile(sections, queries, tile.codes);
     for (std::size_t q = 0; q < count; ++q) {
-      const std::int32_t* const high = sums_.data() + 2 * q * kTileRows;
+      const std::int32_t* const high = sums_.data() + q * kTileRows;
       const std::size_t n =
-          kernels_.select_packed(high, high + kTileRows, queries.queries[q].terms, terms_, mask,
-                                 survivors[q].threshold(), found.data());
+          kernels_.select_packed(high, high + count * kTileRows, queries.queries[q].terms, terms_,
+                                 mask, survivors[q].threshold(), found.data());
       for (std::size_t i = 0; i < n; ++i) {
         survivors[q].Add(found[i].lower,
                          {found[i].upper, static_cast<std::uint32_t>(slab),
@@ -151,8 +155,9 @@ void PcaScanner::SumTile(const format::PcaShape::Sections& sections, const PcaQu
   const std::size_t stride = queries.codes.size() / rows;
   for (const format::PcaSection& section : sections) {
     if (section.bits == 0) break;
-    kernels_.add_packed_sums(queries.codes.data() + section.first, rows, stride, codes,
-                             section.words(), section.bits, sums_.data());
+    kernels_.add_packed_sums(queries.codes.data() + section.first,
+                             NeedsLow(section) ? rows : rows / 2, stride, codes, section.words(),
+                             section.bits, sums_.data());
     codes += section.words() * kTileRows * 4;
   }
 }

@@ -22,7 +22,7 @@ namespace quarry::engine {
 // The queries of one pass as one model sees them, shared by all workers.
 struct PcaQueries {
   std::vector<PcaQuery> queries;
-  std::vector<std::int8_t> codes;  // [count, 2, coded_dim]: high, low
+  std::vector<std::int8_t> codes;  // [2, count, coded_dim]: high, low
 };
 
 // By the checksum of their model: slabs share models.
@@ -81,7 +81,7 @@ class PcaScanner {
   const Metric metric_;
   SharedThresholds& thresholds_;
   kernels::PackedTileTerms terms_ = {};
-  std::vector<std::int32_t> sums_;  // [count, 2, 64]
+  std::vector<std::int32_t> sums_;  // [2, count, 64]
   std::uint64_t compared_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t raised_ = 0;

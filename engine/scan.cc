@@ -27,7 +27,7 @@ constexpr std::size_t kFirstEarlyLimit = 512;
 // A pca sketch that leaves a worker with more than one row in sixteen does not pay.
 constexpr std::size_t kPcaSurvivorShare = 16;
 constexpr std::size_t kMinPcaSurvivors = 4096;
-constexpr std::size_t kRefineStep = 8;  // rows scored between looks at the threshold
+constexpr std::size_t kRoundGrowth = 4;
 constexpr std::size_t kPrefetchRows = 4;
 
 std::size_t SurvivorLimit(const CollectionView& view) {
@@ -185,12 +185,10 @@ class Scanning {
       Survivors& survivors = by_sketch_[worker].survivors()[q];
       std::size_t& limit = early_limits_[worker * queries_.count + q];
       if (survivors.size() < limit) continue;
-      for (const Survivors::Row& row : survivors.TakeBest(EarlyRowsFor(options_.k))) {
-        ScoreSurvivor(worker, q, row);
-      }
-      survivors.Raise(KeyUnder(scanner.best()[q].threshold(), options_.metric,
-                               sketches_->queries[q].squared_norm));
-      thresholds_->Raise(q, survivors.threshold());
+      const auto best = survivors.Best(EarlyRowsFor(options_.k));
+      if (refined_[worker].ok()) refined_[worker] = RefineRows(worker, q, best);
+      survivors.RemoveBest(best.size());
+      survivors.Raise(thresholds_->Get(q));
       survivors.Prune();
       limit = std::max(limit, 2 * survivors.size());
       const std::uint64_t rows = by_pca_[worker].compared() / queries_.count;
@@ -219,6 +217,7 @@ class Scanning {
 
   void MakeScanners(std::size_t workers) {
     by_base_.reserve(workers);
+    refined_.resize(workers);
     by_sketch_.reserve(workers);
     early_limits_.assign(workers * queries_.count, kFirstEarlyLimit);
     refined_of_slab_.resize(workers * view_.slabs.size());
@@ -258,32 +257,69 @@ class Scanning {
   }
 
   // Scores the survivors, most promising first, until none can be among the k
-  // best. Queries with too many survivors are scored in full.
+  // best: in rounds of more and more rows. Queries with too many survivors are
+  // scored in full.
   Status Refine(ScanCounters& counters) {
     const std::uint64_t scored = Scored();
-    std::vector<Status> refined(queries_.count);
-    const std::size_t workers =
-        std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
-    threads_.ParallelFor(queries_.count, workers, [&](std::size_t worker, std::size_t q) {
-      if (!MayGoOn()) return;
-      BaseScanner& scanner = by_base_[worker];
-      std::swap(scanner.best()[q], Best(q));  // what was scored before sets the threshold
+    GatherSurvivors();
+    for (std::size_t rows = options_.k;; rows *= kRoundGrowth) {
+      QUARRY_ASSIGN(const bool any, RefineBest(rows));
+      if (!any) break;
+    }
+    counters.refined += Scored() - scored;
+    for (std::size_t q = 0; q < queries_.count; ++q) {
+      Survivors& survivors = by_sketch_[0].survivors()[q];
+      survivors.Release();
+      if (!survivors.overflowed()) continue;
+      ++counters.fallbacks;
+      QUARRY_TRY(ScoreAll(q, counters));
+    }
+    return Status::Ok();
+  }
+
+  // All survivors of a query, in one place.
+  void GatherSurvivors() {
+    ForEachQuery([&](std::size_t q) {
       Survivors& all = by_sketch_[0].survivors()[q];
       for (std::size_t i = 1; i < by_sketch_.size(); ++i) {
         all.Add(by_sketch_[i].survivors()[q]);
         by_sketch_[i].survivors()[q].Release();
       }
-      refined[q] = RefineQuery(worker, q, all.Take());
-      all.Release();
     });
-    for (const Status& status : refined) QUARRY_TRY(status);
-    counters.refined += Scored() - scored;
+  }
+
+  template <class Body>
+  void ForEachQuery(const Body& body) {
+    const std::size_t workers =
+        std::min(by_base_.size(), threads_.WorkersFor(queries_.count, options_.threads));
+    threads_.ParallelFor(queries_.count, workers, [&](std::size_t, std::size_t q) {
+      if (MayGoOn()) body(q);
+    });
+  }
+
+  // Scores the best survivors of each query, up to `rows` of them. False: there are none.
+  Result<bool> RefineBest(std::size_t rows) {
+    std::vector<std::span<const Survivors::Row>> best(queries_.count);
+    ForEachQuery([&](std::size_t q) {
+      Survivors& survivors = by_sketch_[0].survivors()[q];
+      survivors.Raise(
+          KeyUnder(Best(q).threshold(), options_.metric, sketches_->queries[q].squared_norm));
+      thresholds_->Raise(q, survivors.threshold());
+      best[q] = survivors.Best(rows);
+    });
+    const SurvivorPieces pieces(best);
+    const std::size_t workers =
+        std::min(by_base_.size(), threads_.WorkersFor(pieces.size(), options_.threads));
+    threads_.ParallelFor(pieces.size(), workers, [&](std::size_t worker, std::size_t item) {
+      if (!MayGoOn() || !refined_[worker].ok()) return;
+      const SurvivorPieces::Piece piece = pieces.At(item);
+      refined_[worker] = RefineRows(worker, piece.query, piece.rows);
+    });
+    for (const Status& status : refined_) QUARRY_TRY(status);
     for (std::size_t q = 0; q < queries_.count; ++q) {
-      if (!by_sketch_[0].survivors()[q].overflowed()) continue;
-      ++counters.fallbacks;
-      QUARRY_TRY(ScoreAll(q, counters));
+      by_sketch_[0].survivors()[q].RemoveBest(best[q].size());
     }
-    return Status::Ok();
+    return pieces.size() > 0;
   }
 
   std::uint64_t Scored() const {
@@ -292,24 +328,20 @@ class Scanning {
     return scored;
   }
 
-  Status RefineQuery(std::size_t worker, std::size_t query,
-                     const std::vector<Survivors::Row>& survivors) {
-    TopK& best = by_base_[worker].best()[query];
-    const double squared_norm = sketches_->queries[query].squared_norm;
-    // The rows lie anywhere: fetch some while others are scored.
-    for (std::size_t i = 0; i < std::min(kPrefetchRows, survivors.size()); ++i) {
-      PrefetchRow(view_, survivors[i]);
+  // Scores rows of the sort that Survivors::Best gives.
+  Status RefineRows(std::size_t worker, std::size_t query, std::span<const Survivors::Row> rows) {
+    if (rows.empty()) return Status::Ok();
+    QUARRY_TRY(ReadSoon(view_, rows, limit()));
+    // They lie anywhere: fetch some while others are scored.
+    for (const Survivors::Row& row : rows.first(std::min(kPrefetchRows, rows.size()))) {
+      PrefetchRow(view_, row);
     }
-    for (std::size_t i = 0; i < survivors.size(); ++i) {
-      if (i % kRefineStep == 0) {
-        if (survivors[i].upper < KeyUnder(best.threshold(), options_.metric, squared_norm)) break;
-      }
-      if (i % kReadRows == 0) {
-        QUARRY_TRY(ReadSoon(view_, std::span(survivors).subspan(i), limit()));
-      }
-      if (i + kPrefetchRows < survivors.size()) PrefetchRow(view_, survivors[i + kPrefetchRows]);
-      ScoreSurvivor(worker, query, survivors[i]);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (i + kPrefetchRows < rows.size()) PrefetchRow(view_, rows[i + kPrefetchRows]);
+      if (!(rows[i].upper < thresholds_->Get(query))) ScoreSurvivor(worker, query, rows[i]);
     }
+    thresholds_->Raise(query, KeyUnder(by_base_[worker].best()[query].threshold(), options_.metric,
+                                       sketches_->queries[query].squared_norm));
     return Status::Ok();
   }
 
@@ -353,6 +385,7 @@ class Scanning {
   std::vector<PcaScanner> by_pca_;        // by worker
   std::optional<SketchQueries> sketches_;
   PcaPlan pca_;
+  std::vector<Status> refined_;                 // by worker: the first error of it
   std::vector<std::size_t> early_limits_;       // [worker, query]: survivors that are too many
   std::vector<std::uint64_t> refined_of_slab_;  // [worker, slab]
   std::atomic<std::uint64_t> refined_early_ = 0;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "engine/memory_pool.h"
@@ -70,28 +71,20 @@ class Survivors {
     if (overflowed_ || size() > limit_) Overflow();
   }
 
-  // Takes out the `n` rows with the largest upper bounds, or as many as there are.
-  std::vector<Row> TakeBest(std::size_t n) {
+  // The `n` rows with the largest upper bounds, or as many as are left, in no
+  // order. Valid until the next call.
+  std::span<const Row> Best(std::size_t n) {
     Prune();
     std::vector<Row>& rows = rows_.rows();
     n = std::min(n, rows.size());
-    const auto end = rows.begin() + static_cast<std::ptrdiff_t>(n);
-    std::nth_element(rows.begin(), end, rows.end(),
-                     [](const Row& a, const Row& b) { return a.upper > b.upper; });
-    std::vector<Row> best(rows.begin(), end);
-    rows.erase(rows.begin(), end);
-    return best;
+    const auto first = rows.end() - static_cast<std::ptrdiff_t>(n);
+    std::nth_element(rows.begin(), first, rows.end(),
+                     [](const Row& a, const Row& b) { return a.upper < b.upper; });
+    return {first, rows.end()};
   }
 
-  // The rows that are left, most promising first. Their memory is given back by
-  // Release, the only call that may follow.
-  std::vector<Row> Take() {
-    Prune();
-    std::vector<Row>& rows = rows_.rows();
-    std::sort(rows.begin(), rows.end(),
-              [](const Row& a, const Row& b) { return a.upper > b.upper; });
-    return std::move(rows);
-  }
+  // Drops the `n` rows that Best has given. REQUIRES: it was the last call
+  void RemoveBest(std::size_t n) { rows_.rows().resize(size() - n); }
 
   // Forgets the rows and gives back their memory.
   void Release() { rows_.Release(); }
