@@ -66,6 +66,7 @@ class Collection {
         schema_(std::move(schema)) {}
 
   const std::string& name() const { return name_; }
+  // As it was when this handle was got; Info() has the policy for sketches as of now.
   const CollectionSchema& schema() const { return *schema_; }
 
   // Adds records, replacing those whose id is there already. All become visible
@@ -122,7 +123,7 @@ class Collection {
 
   // From now on the collection keeps sketches by `policy`. Drops those that it does
   // not want, then makes those that are missing, the active slab's too; reads and
-  // writes go on meanwhile. No answer changes.
+  // writes go on meanwhile. Takes seconds for each pca sketch. No answer changes.
   // Errors: kInvalidArgument, kCancelled (the policy is set, and what was made
   // stays).
   Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});

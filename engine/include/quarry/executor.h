@@ -1,4 +1,4 @@
-// Threads of the caller's that searches may use.
+// Threads of the caller's that searches, and SetSketches, may use.
 
 #pragma once
 

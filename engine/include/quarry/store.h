@@ -40,15 +40,16 @@ struct OpenOptions {
   bool create_if_missing = false;
   // Reads only; any number of processes may do so at once, while none writes.
   bool read_only = false;
-  // Threads that searches may use, the caller's among them; 1: no thread is
-  // started for them. (RocksDB always has its own for flush and compaction.)
+  // Threads that searches and SetSketches may use, the caller's among them; 1: no
+  // thread is started for them. (RocksDB always has its own for flush and compaction.)
   std::size_t threads = 1;
   // Threads of the caller's to use instead, beside the one that searches: Quarry
   // starts none for searches, and `threads` stays 1. Kept until the store and the
   // handles of its collections are gone. Null: none.
   std::shared_ptr<Executor> executor = nullptr;
-  // Whether the store may have a thread of its own that makes pca sketches of full
-  // slabs, one at a time.
+  // Whether the store may have a thread of its own that makes the sketches which full
+  // slabs lack, pca sketches above all, one at a time. It starts when a write first
+  // fills a slab, and Close waits for the step that it is at.
   bool background = true;
   // Writes are refused with kNoSpace when they would leave less than this free
   // on the file system.

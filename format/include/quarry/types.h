@@ -54,12 +54,15 @@ enum class ZeroVectors : std::uint8_t { kRefuse = 1, kAllow = 2 };
 // never renumber.
 enum class SketchPolicy : std::uint8_t {
   // From 64 dimensions up, unless the level is i8: i8 sketches, and pca sketches
-  // of those full slabs for which they pay, used by searches that they make faster.
+  // of those full slabs for which they pay, used where the i8 sketches do not fit a
+  // CPU's caches.
   kAuto = 1,
   kNone = 2,
-  kI8 = 3,   // i8 sketches only
-  kPca = 4,  // i8 sketches, and pca sketches of all full slabs, used by all searches for
-             // which their bounds are good enough
+  kI8 = 3,  // i8 sketches only
+  // I8 sketches, and pca sketches of all full slabs that can have one (4,096 rows, 64
+  // to 2,048 dimensions), used whatever the caches hold. Under both policies a search
+  // uses them only where it is likely to be faster for it.
+  kPca = 4,
 };
 
 // The names used by the command and in messages: "f32", "cosine", "u64", "int", "refuse".
@@ -152,7 +155,7 @@ struct Field {
   friend bool operator==(const Field&, const Field&) = default;
 };
 
-// Fixed for the life of a collection.
+// Fixed for the life of a collection, but for `sketch` (Collection::SetSketches).
 struct CollectionSchema {
   std::size_t dim = 0;  // elements per vector, 1..65536
   Level level = Level::kF32;
