@@ -248,12 +248,15 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     QUARRY_TRY(candidates.status());
     QUARRY_TRY(AddHits(reader, threads, *std::move(candidates), metric, options, hits));
   }
+  const std::uint64_t i8_planes = Count(counters.sketch_planes);
+  const std::uint64_t pca_planes = Count(counters.pca_planes);
   stats = {.sketched = counters.sketched,
            .scored = counters.scored,
            .refined = counters.refined,
            .bytes = counters.bytes,
-           .planes = Count(counters.base_planes) + Count(counters.sketch_planes) +
-                     Count(counters.pca_planes),
+           .planes = Count(counters.base_planes) + i8_planes + pca_planes,
+           .i8_planes = i8_planes,
+           .pca_planes = pca_planes,
            .threshold_rounds = counters.threshold_rounds,
            .fallbacks = counters.fallbacks};
   return hits;

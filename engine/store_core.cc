@@ -124,6 +124,8 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
         std::make_unique<engine::Background>([&core = *core](const std::function<bool()>& go_on) {
           core.MakeSketchesInBackground(go_on);
         });
+    // Of a store that was closed, or whose sketches were damaged, before they were made.
+    if (core->LacksSketches()) core->background_->Wake();
   }
   return core;
 }

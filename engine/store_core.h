@@ -69,6 +69,7 @@ class StoreCore {
   // In store_sketches.cc. Those with `go_on` return kCancelled soon after it has
   // become false, and REQUIRE that sketch_mutex_ is held.
   Status MakeSketches(std::uint32_t collection, const SketchOptions& options);
+  bool LacksSketches() const;  // of full slabs
   void MakeSketchesInBackground(const std::function<bool()>& go_on);
   Result<bool> MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
                              const std::function<bool()>& go_on);

@@ -167,6 +167,15 @@ Status StoreCore::MakeSketches(std::uint32_t collection, const SketchOptions& op
   }
 }
 
+bool StoreCore::LacksSketches() const {
+  for (const auto& view : current_.load()->collections()) {
+    for (std::size_t i = 0; i < view->slabs.size(); ++i) {
+      if (LacksSketch(*view, view->slabs[i]) || LacksPca(*view, i, false)) return true;
+    }
+  }
+  return false;
+}
+
 void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
   const auto state = current_.load();
   if (state == nullptr) return;

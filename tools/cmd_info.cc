@@ -59,6 +59,15 @@ Json Describe(const CollectionInfo& info) {
           {"slabs", std::move(slabs)}};
 }
 
+// ", i8 sketch, pca sketch", or nothing.
+std::string SketchesOf(const Json& planes) {
+  std::string sketches;
+  for (std::size_t i = 1; i < planes.size(); ++i) {
+    sketches += ", " + planes[i].get<std::string>() + " sketch";
+  }
+  return sketches;
+}
+
 // With --json the object as it is; else a row for each property, and one for
 // each slab and field.
 Status AddObject(const Json& object, Output* output) {
@@ -72,7 +81,7 @@ Status AddObject(const Json& object, Output* output) {
                          ToText(slab["last_row"]), ToText(slab["rows"]), ToText(slab["capacity"]),
                          ToText(slab["dead"]), ToText(slab["bytes"]),
                          slab["active"] == true ? ", active" : "") +
-                 (slab["planes"].size() > 1 ? ", sketched" : "")}));
+                 SketchesOf(slab["planes"])}));
       }
     } else if (key == "fields") {
       for (const Json& field : value) {

@@ -26,7 +26,8 @@ using Hits = std::vector<std::vector<Hit>>;
 std::string ExplainMember(const SearchStats& stats, std::uint64_t vectors, Level level,
                           std::int64_t micros) {
   std::vector<std::string> planes;
-  if (stats.sketched > 0) planes.emplace_back("\"i8 sketch\"");
+  if (stats.pca_planes > 0) planes.emplace_back("\"pca sketch\"");
+  if (stats.i8_planes > 0) planes.emplace_back("\"i8 sketch\"");
   if (stats.scored + stats.refined > 0) planes.push_back(fmt::format("\"{}\"", ToString(level)));
   return fmt::format(
       R"(,"explain":{{"rows":{},"scanned":{},"refined":{},"bytes":{},"planes":[{}],"planes_read":{},)"

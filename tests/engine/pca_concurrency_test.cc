@@ -91,5 +91,24 @@ TEST(PcaBackgroundTest, FullSlabsGetTheirSketchesAndClosingDoesNotWaitForAll) {
   EXPECT_TRUE(want(store.Get("lake")));
 }
 
+TEST(PcaBackgroundTest, SketchesThatAreMissingWhenAStoreIsOpenedAreMade) {
+  std::mt19937 rng(4);
+  const TextLike text(kDim, rng);
+  OpenOptions options;
+  options.slab_bytes = kRows * (kDim * sizeof(float) + 16);
+  options.background = false;
+  TestStore store(options);
+  {
+    Collection lake = store.Create("lake", {.dim = kDim, .sketch = SketchPolicy::kPca});
+    ASSERT_OK(Upsert(lake, Numbers(0, kRows), text.Draw(kRows, rng)));
+    ASSERT_OK(Upsert(lake, Numbers(kRows, 1), text.Draw(1, rng)));
+    ASSERT_FALSE(Value(lake.Info()).slabs.front().pca);
+  }
+  options.background = true;
+  store.Reopen(options);
+  const Collection lake = store.Get("lake");
+  while (!Value(lake.Info()).slabs.front().pca) std::this_thread::yield();
+}
+
 }  // namespace
 }  // namespace quarry

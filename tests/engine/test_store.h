@@ -71,6 +71,10 @@ class TestStore {
     EXPECT_OK(store_->Close());
     store_.reset();
   }
+  void Reopen(OpenOptions options) {
+    options_ = std::move(options);
+    Reopen();
+  }
   void Reopen() {
     Close();
     Open();

@@ -108,11 +108,27 @@ TEST_F(CliSketchTest, ImportMakesTheSketchesOfItsCollection) {
   EXPECT_EQ(info["slabs"][0]["planes"], Json::array({"base", "i8", "pca"}));
 }
 
-TEST_F(CliSketchTest, InfoSaysInTextThatASlabIsSketched) {
+TEST_F(CliSketchTest, ExplainNamesTheSketchesThatWereRead) {
   Import("pca");
-  EXPECT_THAT(Do({"info", store_, "c"}), testing::HasSubstr("sketched"));
+  const auto planes = [&] {
+    std::string query = "[1";
+    for (int i = 1; i < kDim; ++i) query += ",0";
+    const std::string line =
+        Do({"search", store_, "c", "--vector", query + "]", "-k", "3", "--explain", "--json"});
+    return Json::parse(line)["explain"]["planes"];
+  };
+  EXPECT_EQ(planes(), Json::array({"pca sketch", "f32"}));
+  Sketch({"--drop", "pca"});
+  EXPECT_EQ(planes(), Json::array({"i8 sketch", "f32"}));
   Sketch({"--drop", "i8"});
-  EXPECT_THAT(Do({"info", store_, "c"}), testing::Not(testing::HasSubstr("sketched")));
+  EXPECT_EQ(planes(), Json::array({"f32"}));
+}
+
+TEST_F(CliSketchTest, InfoNamesTheSketchesOfASlab) {
+  Import("pca");
+  EXPECT_THAT(Do({"info", store_, "c"}), testing::HasSubstr(", i8 sketch, pca sketch"));
+  Sketch({"--drop", "i8"});
+  EXPECT_THAT(Do({"info", store_, "c"}), testing::Not(testing::HasSubstr("i8 sketch")));
 }
 
 TEST_F(CliSketchTest, BothAndNeitherAreWrongUsage) {

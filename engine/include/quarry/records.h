@@ -109,6 +109,8 @@ struct SearchStats {
   // Planes of which at least one row was read, each counted once: a slab has a
   // base plane and may have an i8 and a pca sketch.
   std::uint64_t planes = 0;
+  std::uint64_t i8_planes = 0;   // of these
+  std::uint64_t pca_planes = 0;  // of these
   // How often a worker passed on a better threshold to the others: a score that
   // the k best of a query surely reach, so that rows which cannot reach it are
   // left out. Many, beside many rows refined, mean that the best rows were
