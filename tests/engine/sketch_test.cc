@@ -171,6 +171,17 @@ TEST_F(SketchTest, QueriesThatTooManyRowsSurviveAreCounted) {
   EXPECT_EQ(stats.scored, 3 * (n + n % 64));  // those that fill no tile twice
 }
 
+// Rows behind the last full tile are scored before all are.
+TEST_F(SketchTest, RowsThatWereScoredBeforeAllAreAreFoundOnce) {
+  const std::size_t n = 20000;
+  ASSERT_GE(n % 64, 5u);
+  const Vectors ends = RandomVectors(rng_, 2, kDim);
+  twins_.emplace(store_, CollectionSchema{.dim = kDim});
+  twins_->Write(Numbers(0, n - 5), Vectors(n - 5, ends[0]));
+  twins_->Write(Numbers(n - 5, 5), Vectors(5, ends[1]));
+  EXPECT_EQ(twins_->ExpectSame({ends[1]}, {.k = 10}).fallbacks, 1u);
+}
+
 TEST_F(SketchTest, RowsBehindTheLastFullTileAreScored) {
   Fill(6400 + 63);
   EXPECT_EQ(ExpectSameAnswers().scored, 63u);
