@@ -63,23 +63,26 @@ Status OpenSketch(SlabView& slab, bool full, std::vector<std::string>& notes) {
   return Status::Ok();
 }
 
-// Without a pca sketch the slab is as good, only slower: a damaged one counts as
-// not there yet.
+// Without a pca sketch the slab is as good, only slower: one that is damaged, or that
+// of a later state, counts as not there yet.
 Status OpenPca(const std::shared_ptr<storage::Directory>& directory, SlabView& slab,
                format::PcaState state, std::vector<std::string>& notes) {
   slab.pca_state = state;
   if (state != format::PcaState::kPresent) return Status::Ok();
-  auto opened = storage::Sketch::Open(directory, slab.slab->HeaderOf(format::PlaneKind::kPca));
-  if (opened.status().code() == StatusCode::kCorruption) {
-    notes.push_back(opened.status().message());
+  const auto leave_out = [&](std::string why) {
+    notes.push_back(std::move(why));
     slab.pca_state = format::PcaState::kNone;
     return Status::Ok();
+  };
+  auto opened = storage::Sketch::Open(directory, slab.slab->HeaderOf(format::PlaneKind::kPca));
+  if (opened.status().code() == StatusCode::kCorruption) {
+    return leave_out(opened.status().message());
   }
   if (!opened.ok()) return opened.status();
   if ((*opened)->rows() > slab.rows) {
-    return Status::Corruption("slab " + std::to_string(slab.slab->number()) +
-                              " pca sketch: it has " + std::to_string((*opened)->rows()) +
-                              " rows, its slab " + std::to_string(slab.rows));
+    return leave_out("slab " + std::to_string(slab.slab->number()) + " pca sketch: it has " +
+                     std::to_string((*opened)->rows()) + " rows, its slab " +
+                     std::to_string(slab.rows));
   }
   slab.pca = *std::move(opened);
   slab.pca_record = std::make_shared<PcaRecord>();

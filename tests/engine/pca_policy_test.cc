@@ -16,6 +16,7 @@ namespace quarry {
 namespace {
 
 using namespace testing_support;  // NOLINT(google-build-using-namespace)
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -129,6 +130,41 @@ TEST_F(PcaPolicyTest, TheSketchOfAnotherSlabIsNotTaken) {
   store_.Open();
   twins_->Get(store_);
   EXPECT_THAT(TakeLog(), ElementsAre(HasSubstr("pca sketch")));
+  ExpectSameAnswers();
+}
+
+// As a backup leaves it that took the sketch some rows after the catalog.
+TEST_F(PcaPolicyTest, TheSketchOfALaterStateIsNotedAndMadeAgain) {
+  Write(kRows);
+  Write(4200);  // in a slab with room for more
+  Set(SketchPolicy::kPca);
+  ASSERT_EQ(PcaSlabs(), 2U);
+  const std::string path = PathOf(Slabs()[1], "pca");
+  twins_->Forget();
+  store_.Close();
+  const TempDir backups;
+  const std::string backup = backups / "store";
+  fs::copy(store_.path(), backup, fs::copy_options::recursive);
+  store_.Open();
+  twins_->Get(store_);
+  Write(kRows - 4200);
+  Set(SketchPolicy::kI8);
+  Set(SketchPolicy::kPca);
+  twins_->Forget();
+  store_.Close();
+  fs::copy_file(path, backup + "/slabs/" + fs::path(path).filename().string(),
+                fs::copy_options::overwrite_existing);
+  fs::remove_all(store_.path());
+  fs::copy(backup, store_.path(), fs::copy_options::recursive);
+
+  store_.Open();
+  twins_->Get(store_);
+  EXPECT_THAT(TakeLog(), ElementsAre(AllOf(HasSubstr("pca sketch"), HasSubstr("4608 rows"))));
+  EXPECT_EQ(PcaSlabs(), 1U);
+  ExpectSameAnswers();
+  ExpectNoStrayFiles();
+  Set(SketchPolicy::kPca);
+  EXPECT_EQ(PcaSlabs(), 2U);
   ExpectSameAnswers();
 }
 
