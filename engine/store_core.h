@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,12 +68,14 @@ class StoreCore {
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
                     std::vector<std::shared_ptr<const engine::CollectionView>> list);
   // In store_sketches.cc. Those with `go_on` return kCancelled soon after it has
-  // become false, and REQUIRE that sketch_mutex_ is held.
-  Status MakeSketches(std::uint32_t collection, const SketchOptions& options);
+  // become false; MakeOneSketch, AddSketch and AddPca REQUIRE that sketch_mutex_ is
+  // held.
+  Status MakeSketches(std::uint32_t collection, bool active, std::size_t workers,
+                      const SketchOptions& options);
   bool LacksSketches() const;  // of full slabs
   void MakeSketchesInBackground(const std::function<bool()>& go_on);
   Result<bool> MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
-                             const std::function<bool()>& go_on);
+                             const std::function<bool()>& go_on, std::set<std::uint64_t>& left);
   Status CheckSpaceForSketch(const format::PlaneLayout& layout);
   Status AddSketch(std::uint32_t collection, const engine::SlabView& slab,
                    const std::function<bool()>& go_on);
@@ -97,6 +100,8 @@ class StoreCore {
 
   // Held while sketches are made; taken before write_mutex_.
   std::mutex sketch_mutex_;
+  // Of SetSketches, waiting or at work: the background thread gives way to them.
+  std::atomic<int> sketch_calls_ = 0;
   std::map<std::uint32_t, std::optional<engine::LearntPca>> last_pca_;  // by collection
 
   std::mutex write_mutex_;

@@ -4,6 +4,7 @@
 // listing it in the catalog holds up writes.
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/pca_builder.h"
@@ -48,6 +49,19 @@ format::PcaShape LargestShape(std::uint32_t dim) {
   shape.units[0] = static_cast<std::uint16_t>(shape.padded_dim() / format::kUnitDims);
   return shape;
 }
+
+class CountedCall {
+ public:
+  explicit CountedCall(std::atomic<int>& calls) : calls_(calls) { ++calls_; }
+  ~CountedCall() {
+    if (--calls_ == 0) calls_.notify_all();
+  }
+  CountedCall(const CountedCall&) = delete;
+  CountedCall& operator=(const CountedCall&) = delete;
+
+ private:
+  std::atomic<int>& calls_;
+};
 
 }  // namespace
 
@@ -133,15 +147,18 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
   return listed;
 }
 
-// Large slabs first: smaller ones can then share their model.
+// Of the slabs in `left`, which loses those that are done with. Large slabs first:
+// smaller ones can then share their model.
 Result<bool> StoreCore::MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
-                                      const std::function<bool()>& go_on) {
+                                      const std::function<bool()>& go_on,
+                                      std::set<std::uint64_t>& left) {
   QUARRY_ASSIGN(const auto state, StateFor(nullptr));
   const auto view = state->Find(collection);
   if (view == nullptr) return false;
   const SlabView* lacking = nullptr;
   for (std::size_t i = 0; i < view->slabs.size(); ++i) {
     const SlabView& slab = view->slabs[i];
+    if (!left.contains(slab.slab->number())) continue;
     if (LacksSketch(*view, slab)) {
       QUARRY_TRY(AddSketch(collection, slab, go_on));
       return true;
@@ -152,16 +169,25 @@ Result<bool> StoreCore::MakeOneSketch(std::uint32_t collection, bool active, std
   }
   if (lacking == nullptr) return false;
   QUARRY_TRY(AddPca(*view, *lacking, workers, go_on));
+  left.erase(lacking->slab->number());
   return true;
 }
 
-Status StoreCore::MakeSketches(std::uint32_t collection, const SketchOptions& options) {
+// Each slab that is there now gets what it lacks once: a writer that goes on adding
+// slabs and rows keeps no call from ending.
+Status StoreCore::MakeSketches(std::uint32_t collection, bool active, std::size_t workers,
+                               const SketchOptions& options) {
   const std::lock_guard lock(sketch_mutex_);
   const std::function<bool()> go_on = options.go_on ? options.go_on : [] { return true; };
+  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+  const auto view = state->Find(collection);
+  if (view == nullptr) return Status::Ok();
+  std::set<std::uint64_t> left;
+  for (const SlabView& slab : view->slabs) left.insert(slab.slab->number());
   std::uint64_t made = 0;
   while (true) {
     if (!go_on()) return Status::Cancelled("making sketches was cancelled");
-    QUARRY_ASSIGN(const bool more, MakeOneSketch(collection, /*active=*/true, 0, go_on));
+    QUARRY_ASSIGN(const bool more, MakeOneSketch(collection, active, workers, go_on, left));
     if (!more) return Status::Ok();
     if (options.progress) options.progress(++made);
   }
@@ -179,23 +205,26 @@ bool StoreCore::LacksSketches() const {
 void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
   const auto state = current_.load();
   if (state == nullptr) return;
+  SketchOptions options;
+  options.go_on = [&] { return go_on() && sketch_calls_ == 0; };
   for (const auto& collection : state->collections()) {
-    const std::lock_guard lock(sketch_mutex_);
-    Result<bool> more = true;
-    while (more.ok() && *more && go_on()) {
-      more = MakeOneSketch(collection->number, /*active=*/false, 1, go_on);
-    }
-    if (more.ok() || !go_on() || !options_.log) continue;
-    options_.log(LogLevel::kWarning, "collection " + collection->name +
-                                         ": a sketch was not made: " + more.status().ToString());
+    Status made;
+    do {
+      while (const int calls = sketch_calls_) sketch_calls_.wait(calls);
+      made = MakeSketches(collection->number, /*active=*/false, 1, options);
+    } while (made.code() == StatusCode::kCancelled && go_on());
+    if (made.ok() || !go_on() || !options_.log) continue;
+    options_.log(LogLevel::kWarning,
+                 "collection " + collection->name + ": a sketch was not made: " + made.ToString());
   }
 }
 
 Status StoreCore::SetSketches(std::uint32_t collection, SketchPolicy policy,
                               const SketchOptions& options) {
   QUARRY_TRY(CheckUsable());
+  const CountedCall counted(sketch_calls_);
   QUARRY_TRY(ChangePolicy(collection, policy));
-  return MakeSketches(collection, options);
+  return MakeSketches(collection, /*active=*/true, 0, options);
 }
 
 // Commits the policy and drops the sketches that it does not want.

@@ -264,6 +264,27 @@ TEST_F(PcaPolicyTest, WritesWhileSketchesAreMadeAreSeen) {
   ExpectSameAnswers();
 }
 
+// A writer that fills a slab at every question has the call make no more than what
+// lacked at its start.
+TEST_F(PcaPolicyTest, AWriterDoesNotKeepACallFromEnding) {
+  Write(2 * kRows);
+  Set(SketchPolicy::kI8);
+  std::vector<std::uint64_t> made;
+  SketchOptions options;
+  int questions = 0;
+  options.go_on = [&] {
+    Write(kRows);
+    return ++questions < 50;
+  };
+  options.progress = [&](std::uint64_t n) { made.push_back(n); };
+  ASSERT_OK(twins_->with->SetSketches(SketchPolicy::kPca, options));
+  EXPECT_THAT(made, ElementsAre(1, 2));
+  EXPECT_EQ(PcaSlabs(), 2U);
+  EXPECT_GT(Slabs().size(), 4U);
+  ExpectSameAnswers();
+  ExpectNoStrayFiles();
+}
+
 TEST_F(PcaPolicyTest, ACollectionDroppedMeanwhileLeavesNoFile) {
   for (int when = 1; when <= 5; ++when) {
     SCOPED_TRACE(when);

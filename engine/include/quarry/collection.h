@@ -122,8 +122,9 @@ class Collection {
                                                const SearchOptions& options = {}) const;
 
   // From now on the collection keeps sketches by `policy`. Drops those that it does
-  // not want, then makes those that are missing, the active slab's too; reads and
-  // writes go on meanwhile. Takes seconds for each pca sketch. No answer changes.
+  // not want, then makes those that slabs which are there lack, the active one's too;
+  // reads and writes go on meanwhile, and what they add is not waited for. Takes
+  // seconds for each pca sketch. No answer changes.
   // Errors: kInvalidArgument, kCancelled (the policy is set, and what was made
   // stays).
   Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});
