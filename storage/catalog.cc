@@ -41,6 +41,17 @@ Status FromRocks(const rocksdb::Status& status) {
   return Status::IoError(std::move(message));
 }
 
+// As LogLevel has it. That writers wait while buffers are written to tables is no news
+// of a database that many records are put into.
+int SeverityOf(rocksdb::InfoLogLevel level, std::string_view line) {
+  const auto has = [&](std::string_view words) { return line.find(words) != line.npos; };
+  if (level == rocksdb::InfoLogLevel::WARN_LEVEL &&
+      (has("Stopping writes because") || has("Stalling writes because"))) {
+    return static_cast<int>(rocksdb::InfoLogLevel::INFO_LEVEL);
+  }
+  return std::min(static_cast<int>(level), 3);
+}
+
 // Sends RocksDB's log to the store's. RocksDB's own log file is never made: on
 // a full disk its writer aborts the process.
 class ForwardingLogger final : public rocksdb::Logger {
@@ -58,9 +69,9 @@ class ForwardingLogger final : public rocksdb::Logger {
     std::array<char, 1024> line;
     const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
     if (n <= 0) return;
-    const int severity = std::min(static_cast<int>(level), 3);
-    log_(severity,
-         {line.data(), std::min<std::size_t>(static_cast<std::size_t>(n), line.size() - 1)});
+    const std::string_view text(
+        line.data(), std::min<std::size_t>(static_cast<std::size_t>(n), line.size() - 1));
+    log_(SeverityOf(level, text), text);
   }
 
  private:

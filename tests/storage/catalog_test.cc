@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +25,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using testing::Each;
 using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
 using testing_support::Fails;
 using testing_support::FileBytes;
 using Mode = Directory::Mode;
@@ -352,6 +356,35 @@ TEST_F(CatalogTest, FlushOfAReadOnlyCatalogDoesNothing) {
   Open();
   Open(/*read_only=*/true);
   EXPECT_OK(catalog_->Flush());
+}
+
+// More than RocksDB's buffers hold, faster than it writes them to tables: writers
+// wait, and nobody is warned.
+TEST_F(CatalogTest, StalledWritesAreNoWarning) {
+  Open();
+  catalog_.reset();
+  std::mutex mutex;
+  std::vector<std::pair<int, std::string>> lines;
+  CatalogOptions options;
+  options.log = [&](int severity, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    lines.emplace_back(severity, line);
+  };
+  const auto is_quiet = [&] {
+    const std::lock_guard lock(mutex);
+    return lines.empty();
+  };
+  auto directory = Directory::Open(Vfs::Posix(), path_, Mode::kWrite);
+  ASSERT_OK(directory);
+  auto catalog = Catalog::Open(*directory, options);
+  ASSERT_OK(catalog);
+  catalog_ = *std::move(catalog);
+  for (int i = 0; i < 60 && is_quiet(); ++i) {
+    Put(Family::kRows, std::to_string(i), std::string(8 << 20, 'x'));
+  }
+  catalog_.reset();
+  if (is_quiet()) GTEST_SKIP() << "the disk is as fast as the writer";
+  EXPECT_THAT(lines, Each(Pair(1, HasSubstr("writes"))));
 }
 
 TEST_F(CatalogTest, RocksDbWritesNoLogFileOfItsOwn) {
