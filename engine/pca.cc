@@ -37,6 +37,8 @@ constexpr double kKeepErrors = 2.2;
 constexpr std::size_t kQueries = 32;  // of the sample, to see how far others are behind the best
 constexpr std::size_t kChoices = 24;  // units, or groups of them, that get bits apart
 constexpr std::size_t kKnownShare = 100;  // all but one row in so many must have bounds
+constexpr double kOutlierNorms = 8;       // of the median norm
+constexpr double kMinRowsOfDim = 1.9;     // in a sample: two, less outliers
 constexpr double kMinMeanShare = 1e-3;    // of the norms; under it the mean has no axis
 
 Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> RowsOf(
@@ -221,9 +223,31 @@ void PutModel(const Vector& mean, const Vector& variances, const Matrix& axes, L
 
 std::size_t PcaSampleRows(std::size_t dim) { return dim <= 1024 ? 8192 : 4096; }
 
+void LeaveOutliersOut(PcaSample& sample) {
+  if (sample.count == 0) return;
+  const Vector squared = RowsOf(sample).cast<double>().rowwise().squaredNorm();
+  Vector sorted = squared;
+  const auto median = sorted.begin() + sorted.size() / 2;
+  std::nth_element(sorted.begin(), median, sorted.end());
+  const double longest = kOutlierNorms * kOutlierNorms * *median;
+  const auto n = static_cast<std::size_t>((squared.array() > longest).count());
+  if (n * kKnownShare > sample.count) return;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < sample.count; ++i) {
+    if (squared[static_cast<Eigen::Index>(i)] > longest) continue;
+    if (kept < i) std::copy_n(sample.row(i), sample.dim, sample.rows.data() + kept * sample.dim);
+    ++kept;
+  }
+  sample.outliers = static_cast<double>(n) / static_cast<double>(sample.count);
+  sample.count = kept / format::kTileRows * format::kTileRows;
+  sample.rows.resize(sample.count * sample.dim);
+}
+
 std::optional<LearntPca> LearnPca(const PcaSample& sample, Metric metric,
                                   const kernels::Table& kernels) {
-  if (sample.count < 2 * sample.dim) return std::nullopt;
+  if (static_cast<double>(sample.count) < kMinRowsOfDim * static_cast<double>(sample.dim)) {
+    return std::nullopt;
+  }
   const Matrix rows = RowsOf(sample).cast<double>();
   const double squared_norm = rows.rowwise().squaredNorm().mean();
   if (!(squared_norm >= 1e-12 && squared_norm <= 1e12)) return std::nullopt;
@@ -283,8 +307,8 @@ double PcaCost(const LearntPca& learnt, const PcaSample& sample, Metric metric,
   }
   const double squared_norm = rows.rowwise().squaredNorm().mean();
   const double row_bytes = static_cast<double>(shape.tile_bytes()) / format::kTileRows;
-  return Cost(row_bytes, ErrorOfKey(error, squared_norm, metric), Gaps(rows, metric)) /
-         I8Bytes(sample.dim);
+  const double cost = Cost(row_bytes, ErrorOfKey(error, squared_norm, metric), Gaps(rows, metric));
+  return (cost + kRefineCost * sample.outliers) / I8Bytes(sample.dim);
 }
 
 }  // namespace quarry::engine

@@ -20,17 +20,23 @@ struct PcaSample {
   std::vector<float> rows;  // [count, dim], finite
   std::size_t count = 0;
   std::size_t dim = 0;
+  double outliers = 0;  // rows that were left out, as a part of all
   const float* row(std::size_t i) const { return rows.data() + i * dim; }
 };
 
 // How many rows make a sample of vectors of this dimension.
 std::size_t PcaSampleRows(std::size_t dim);
 
+// Leaves out rows far longer than most, unless they are more than one in a hundred:
+// they would turn the axes and steps to themselves, which then tell others apart no
+// more. What codes cannot say of such a row is in its residual: searches refine it.
+void LeaveOutliersOut(PcaSample& sample);
+
 struct LearntPca {
   format::PcaShape shape;
   std::vector<float> bytes;  // as format::PcaModel has it
   // What a search for the ten nearest of a sample's rows costs, as a part of what it
-  // costs with an i8 sketch: bytes read, and rows refined.
+  // costs with an i8 sketch: bytes read, and rows refined, outliers among them.
   double cost = 0;
 
   format::PcaModel model() const { return {shape, bytes.data()}; }

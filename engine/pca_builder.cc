@@ -17,7 +17,7 @@ constexpr double kPays = 0.8;        // of the cost without
 constexpr double kStillFits = 1.15;  // of the cost on the rows that a model was learnt from
 constexpr std::uint32_t kTilesAtOnce = 64;
 
-// Whole tiles from all over the slab.
+// Whole tiles from all over the slab, without outliers.
 PcaSample SampleOf(const storage::Slab& slab, std::uint32_t rows) {
   PcaSample sample;
   sample.dim = slab.dim();
@@ -29,6 +29,7 @@ PcaSample SampleOf(const storage::Slab& slab, std::uint32_t rows) {
     slab.Decode(i * tiles / wanted * kTileRows, kTileRows,
                 sample.rows.data() + i * kTileRows * sample.dim);
   }
+  LeaveOutliersOut(sample);
   return sample;
 }
 

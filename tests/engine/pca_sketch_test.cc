@@ -222,6 +222,42 @@ TEST_F(PcaSketchTest, RowsThatAreAllAlikeAreAnsweredWithOrWithoutASketch) {
   }
 }
 
+// Rows far longer than the others, as errors in data are: axes are learnt without
+// them, and every search refines them.
+TEST_F(PcaSketchTest, AFewFarLongerRowsLeaveTheSketchAsGood) {
+  Vectors vectors = text_.Draw(kRows, rng_);
+  for (std::size_t i = 5; i < vectors.size(); i += 1000) {
+    for (float& e : vectors[i]) e *= 1e4F;
+  }
+  twins_.Write(Numbers(0, kRows), vectors);
+  const Vectors query = text_.Draw(1, rng_);
+  const SearchStats before = twins_.ExpectSame(query, {.k = 10});
+  ASSERT_OK(twins_.with->SetSketches(SketchPolicy::kPca));
+  ASSERT_EQ(PcaSlabs(*twins_.with), 1U);
+  const SearchStats after = twins_.ExpectSame(query, {.k = 10});
+  EXPECT_EQ(after.sketched, kRows);
+  EXPECT_LT(after.bytes, before.bytes);
+  for (const Metric metric : {Metric::kDot, Metric::kL2}) {
+    twins_.ExpectSame(query, {.k = 10, .metric = metric});
+    twins_.ExpectSame({vectors[5]}, {.k = 10, .metric = metric});
+  }
+}
+
+// One in fifty is no exception any more: a sketch does not pay, and may be useless.
+TEST_F(PcaSketchTest, ManyFarLongerRowsAreAnsweredWithOrWithoutASketch) {
+  Vectors vectors = text_.Draw(kRows, rng_);
+  for (std::size_t i = 5; i < vectors.size(); i += 50) {
+    for (float& e : vectors[i]) e *= 1e4F;
+  }
+  twins_.Write(Numbers(0, kRows), vectors);
+  ASSERT_OK(twins_.with->SetSketches(SketchPolicy::kAuto));
+  EXPECT_EQ(PcaSlabs(*twins_.with), 0U);
+  ASSERT_OK(twins_.with->SetSketches(SketchPolicy::kPca));
+  for (const Metric metric : {Metric::kDot, Metric::kCosine, Metric::kL2}) {
+    twins_.ExpectSame(text_.Draw(1, rng_), {.k = 10, .metric = metric});
+  }
+}
+
 TEST_F(PcaSketchTest, SlabsInWhichAllRowsAreDeadAreAnswered) {
   Fill(2 * kRows);
   twins_.Remove(Numbers(0, kRows));

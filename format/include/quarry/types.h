@@ -59,9 +59,11 @@ enum class SketchPolicy : std::uint8_t {
   kAuto = 1,
   kNone = 2,
   kI8 = 3,  // i8 sketches only
-  // I8 sketches, and pca sketches of all full slabs that can have one (4,096 rows, 64
-  // to 2,048 dimensions), used whatever the caches hold. Under both policies a search
-  // uses them only where it is likely to be faster for it.
+  // I8 sketches, and pca sketches of all full slabs that can have one: with 4,096
+  // rows, of 64 to 2,048 dimensions, with norms from 1e-6 to 1e6 in the mean, of which
+  // no more than one in a hundred is far longer than most. Used whatever the caches
+  // hold. Under both policies a search uses them only where it is likely to be faster
+  // for it.
   kPca = 4,
 };
 
