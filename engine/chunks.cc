@@ -82,7 +82,7 @@ PlaneRange RangeOf(const CollectionView& view, const RowSet& rows, const Chunk& 
   };
   if (chunk.by != Chunk::By::kBase) {
     const storage::Sketch& sketch = chunk.by == Chunk::By::kPca ? *slab.pca : *slab.sketch;
-    if (wanted * base.row_bytes() >= kLooks * sketch.tile_bytes()) {
+    if (!IsSparse(wanted, kLooks, base.row_bytes(), sketch.tile_bytes())) {
       return range(sketch.mapping(), sketch.tile(static_cast<std::uint32_t>(chunk.first)),
                    sketch.tile_bytes());
     }

@@ -158,7 +158,8 @@ class Scanning {
     const bool pca = chunk.by == Chunk::By::kPca && (!pca_is_off_ || slab.sketch == nullptr);
     const auto is_sparse = [&](std::size_t word) {
       const auto wanted = static_cast<std::size_t>(std::popcount(rows_.Word(chunk.slab, word)));
-      return wanted * slab.slab->row_bytes() < (pca ? slab.pca : slab.sketch)->tile_bytes();
+      return IsSparse(wanted, 1, slab.slab->row_bytes(),
+                      (pca ? slab.pca : slab.sketch)->tile_bytes());
     };
     for (std::size_t first = chunk.first; first < chunk.last;) {
       const bool sparse = is_sparse(first);

@@ -210,6 +210,23 @@ TEST_F(SketchTest, TilesOfWhichFewRowsAreWantedAreNotRead) {
   EXPECT_EQ(stats.bytes, ids.size() * kDim * sizeof(float));
 }
 
+// Tiles of levels of one byte are no smaller than the rows, but faster to compare.
+TEST_F(SketchTest, AreUsedAtEveryLevel) {
+  for (const Level level : {Level::kF32, Level::kF16, Level::kF8, Level::kI8}) {
+    SCOPED_TRACE(std::string(ToString(level)));
+    twins_.emplace(store_, CollectionSchema{.dim = kDim, .level = level});
+    twins_->Write(Numbers(0, 6400), RandomVectors(rng_, 6400, kDim));
+    EXPECT_EQ(ExpectSameAnswers().sketched, 6400u);
+    twins_->Remove(Numbers(0, 10));
+    EXPECT_EQ(ExpectSameAnswers().sketched, 6390u);
+    for (std::uint64_t tile = 0; tile < 6400; tile += 64) twins_->Remove(Numbers(tile, 60));
+    EXPECT_EQ(ExpectSameAnswers().sketched, 0u);  // few rows of each tile
+    twins_.reset();
+    ASSERT_OK(store_->DropCollection("with"));
+    ASSERT_OK(store_->DropCollection("without"));
+  }
+}
+
 TEST_F(SketchTest, WithoutWorthTheyAreNotMade) {
   store_.Create("small", {.dim = 63});
   store_.Create("bytes", {.dim = 256, .level = Level::kI8});
