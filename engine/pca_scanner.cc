@@ -19,6 +19,12 @@ constexpr std::size_t kMemoryBoundQueries = 2;
 // fast that rotating the query costs more than is saved.
 constexpr std::size_t kCachedBytes = std::size_t{16} << 20;
 
+// Of the allocator, and of nodes.
+constexpr std::size_t kQueryOverhead = 64;
+constexpr std::size_t kModelOverhead = 128;
+
+// Whether the i8 sketches in place of pca sketches would come from the caches. Only
+// full tiles are in them.
 bool FitsCaches(const CollectionView& view) {
   std::size_t bytes = 0;
   for (const SlabView& slab : view.slabs) {
@@ -29,16 +35,14 @@ bool FitsCaches(const CollectionView& view) {
   return bytes <= kCachedBytes;
 }
 
-// Of the allocator, and of nodes.
-constexpr std::size_t kQueryOverhead = 64;
-constexpr std::size_t kModelOverhead = 128;
-
-// Whether the sketch can make a scan for so many queries faster.
+// Whether the sketch can make a scan for so many queries faster: known before there are
+// any, for the plan of memory.
 bool MayBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
   return queries <= kMemoryBoundQueries || slab.sketch == nullptr ||
          2 * slab.pca->header().pca_shape().coded_dim() < dim;
 }
 
+// Whether it is likely to, by what scans before have seen of it.
 bool WouldBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
   if (!MayBeFaster(slab, queries, dim)) return false;
   if (queries > kMemoryBoundQueries) return true;
@@ -47,6 +51,7 @@ bool WouldBeFaster(const SlabView& slab, std::size_t queries, std::size_t dim) {
                                                            : slab.sketch->tile_bytes());
 }
 
+// nullopt: a query has no bounds.
 std::optional<PcaQueries> Prepare(const ScanQueries& queries, const storage::Sketch& sketch,
                                   Metric metric, const kernels::Table& kernels) {
   const format::PcaShape shape = sketch.header().pca_shape();
