@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace quarry::engine {
-namespace {
-
-constexpr std::size_t kSketchMinDim = 64;  // under it a sketch saves too little
-
-}  // namespace
-
 std::optional<CollectionView::Place> CollectionView::Find(std::uint64_t row) const {
   const auto behind = std::upper_bound(
       slabs.begin(), slabs.end(), row,
@@ -35,24 +29,6 @@ format::Manifest ManifestOf(const CollectionView& view) {
     manifest.full.pop_back();
   }
   return manifest;
-}
-
-bool WantsSketch(const CollectionSchema& schema) {
-  switch (schema.sketch) {
-    case SketchPolicy::kAuto:
-      return schema.dim >= kSketchMinDim && schema.level != Level::kI8;
-    case SketchPolicy::kNone:
-      return false;
-    case SketchPolicy::kI8:
-    case SketchPolicy::kPca:
-      return true;
-  }
-  return false;
-}
-
-bool WantsPca(const CollectionSchema& schema) {
-  return schema.sketch == SketchPolicy::kPca ||
-         (schema.sketch == SketchPolicy::kAuto && WantsSketch(schema));
 }
 
 std::shared_ptr<const CollectionView> State::Find(std::uint32_t number) const {

@@ -78,12 +78,6 @@ struct CollectionView {
 // What the catalog keeps of a view's slabs.
 format::Manifest ManifestOf(const CollectionView& view);
 
-// Whether slabs of a collection have i8 sketches.
-bool WantsSketch(const CollectionSchema& schema);
-
-// Whether those that it pays for also have pca sketches.
-bool WantsPca(const CollectionSchema& schema);
-
 class State final : public Snapshot {
  public:
   State(std::string store_uuid, std::uint64_t sequence,

@@ -30,14 +30,14 @@ bool IsFull(const CollectionView& view, std::size_t slab) {
 }
 
 bool LacksSketch(const CollectionView& view, const SlabView& slab) {
-  return engine::WantsSketch(*view.schema) && slab.sketch == nullptr &&
+  return format::WantsSketch(*view.schema) && slab.sketch == nullptr &&
          slab.slab->capacity_rows() >= format::kTileRows;
 }
 
 //   active   whether the slab that takes rows is to have one, too
 bool LacksPca(const CollectionView& view, std::size_t index, bool active) {
   const SlabView& slab = view.slabs[index];
-  if (!engine::WantsPca(*view.schema) || slab.rows < kMinPcaRows) return false;
+  if (!format::WantsPca(*view.schema) || slab.rows < kMinPcaRows) return false;
   if (!active && !IsFull(view, index)) return false;
   if (slab.pca != nullptr) return slab.rows - slab.pca->rows() > slab.rows / kStaleShare;
   return slab.pca_state != format::PcaState::kDoesNotPay;
@@ -241,9 +241,9 @@ Status StoreCore::ChangePolicy(std::uint32_t collection, SketchPolicy policy) {
   auto view = std::make_shared<CollectionView>(*before);
   view->schema = schema;
   for (SlabView& slab : view->slabs) {
-    if (!engine::WantsSketch(*schema)) slab.sketch = nullptr;
+    if (!format::WantsSketch(*schema)) slab.sketch = nullptr;
     if (slab.pca_state == format::PcaState::kDoesNotPay) slab.pca_state = format::PcaState::kNone;
-    if (engine::WantsPca(*schema)) continue;
+    if (format::WantsPca(*schema)) continue;
     slab.pca = nullptr;
     slab.pca_record = nullptr;
     slab.pca_state = format::PcaState::kNone;

@@ -99,6 +99,11 @@ Result<std::uint64_t> DecodeRow(std::string_view value);
 // Errors: kInvalidArgument saying what came and what is expected.
 Status CheckSchema(const CollectionSchema& schema);
 
+// Whether slabs of a collection have i8 sketches, and whether those that it pays for
+// also have pca sketches.
+bool WantsSketch(const CollectionSchema& schema);
+bool WantsPca(const CollectionSchema& schema);
+
 // Whether a name can be that of a collection or a field (`what`): 1..255 bytes
 // of UTF-8 without control characters or '/'.
 // Errors: kInvalidArgument.

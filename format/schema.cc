@@ -11,6 +11,8 @@
 namespace quarry::format {
 namespace {
 
+constexpr std::size_t kSketchMinDim = 64;  // under it a sketch saves too little
+
 template <class Enum>
 bool InRange(Enum value, int first, int last) {
   const int number = static_cast<int>(value);
@@ -63,6 +65,24 @@ Status CheckSchema(const CollectionSchema& schema) {
     }
   }
   return Status::Ok();
+}
+
+bool WantsSketch(const CollectionSchema& schema) {
+  switch (schema.sketch) {
+    case SketchPolicy::kAuto:
+      return schema.dim >= kSketchMinDim && schema.level != Level::kI8;
+    case SketchPolicy::kNone:
+      return false;
+    case SketchPolicy::kI8:
+    case SketchPolicy::kPca:
+      return true;
+  }
+  return false;
+}
+
+bool WantsPca(const CollectionSchema& schema) {
+  return schema.sketch == SketchPolicy::kPca ||
+         (schema.sketch == SketchPolicy::kAuto && WantsSketch(schema));
 }
 
 }  // namespace quarry::format

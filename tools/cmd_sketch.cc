@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "format/catalog_values.h"
 #include "format/status_macros.h"
 #include "tools/command.h"
 #include "tools/output.h"
@@ -10,21 +11,29 @@
 namespace quarry::tools {
 namespace {
 
-// The policy that dropping a kind of sketch leaves of `before`.
-Result<SketchPolicy> Without(std::string_view kind, SketchPolicy before) {
+// The policy that dropping a kind of sketch leaves of that of `schema`.
+Result<SketchPolicy> Without(std::string_view kind, const CollectionSchema& schema) {
   if (kind == "i8") return SketchPolicy::kNone;  // pca sketches rest on them
-  if (kind == "pca") return before == SketchPolicy::kNone ? before : SketchPolicy::kI8;
+  if (kind == "pca") return format::WantsSketch(schema) ? SketchPolicy::kI8 : SketchPolicy::kNone;
   return Status::InvalidArgument(
       fmt::format("unknown sketch \"{}\" to drop; expected i8 or pca", kind));
 }
 
-Result<SketchPolicy> PolicyOf(const SketchCommandOptions& options, SketchPolicy before) {
-  if (!options.drop.empty()) return Without(options.drop, before);
-  QUARRY_ASSIGN(const SketchPolicy policy, ParseSketchPolicy(options.add));
+// Dropping is a change of policy of which nothing is made, not even what it lacks.
+Status Drop(Collection& collection, const std::string& kind) {
+  QUARRY_ASSIGN(const SketchPolicy policy, Without(kind, collection.schema()));
+  SketchOptions options;
+  options.go_on = [] { return false; };
+  const Status dropped = collection.SetSketches(policy, options);
+  return dropped.code() == StatusCode::kCancelled ? Status::Ok() : dropped;
+}
+
+Status Make(const GlobalOptions& global, Collection& collection, const std::string& kind) {
+  QUARRY_ASSIGN(const SketchPolicy policy, ParseSketchPolicy(kind));
   if (policy == SketchPolicy::kNone) {
     return Status::InvalidArgument("unknown sketch \"none\" to add; expected auto, i8 or pca");
   }
-  return policy;
+  return MakeSketches(global, collection, policy);
 }
 
 }  // namespace
@@ -43,8 +52,8 @@ Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& o
   }
   QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kWrite));
   QUARRY_ASSIGN(Collection collection, store->GetCollection(options.collection));
-  QUARRY_ASSIGN(const SketchPolicy policy, PolicyOf(options, collection.schema().sketch));
-  const Status made = MakeSketches(global, collection, policy);
+  const Status made =
+      options.drop.empty() ? Make(global, collection, options.add) : Drop(collection, options.drop);
   if (!made.ok() && made.code() != StatusCode::kCancelled) return made;
   QUARRY_ASSIGN(const CollectionInfo info, collection.Info());
   std::uint64_t i8 = 0;

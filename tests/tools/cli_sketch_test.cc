@@ -93,6 +93,20 @@ TEST_F(CliSketchTest, DroppingWhatIsNotThereMakesNothing) {
   EXPECT_EQ(Planes(), Json::array({"base"}));
 }
 
+// Policies auto that keep no sketches, of few dimensions or of bytes.
+TEST_F(CliSketchTest, DroppingFromCollectionsThatKeepNoneMakesNothing) {
+  Do({"create", store_, "c", "--dim", "2"});
+  Do({"import", store_, "c",
+      Write("small.jsonl", "{\"id\":1,\"vector\":[1,2]}\n{\"id\":2,\"vector\":[2,1]}\n")});
+  EXPECT_EQ(Sketch({"--drop", "pca"}),
+            Json::parse(R"({"collection":"c","sketch":"none","slabs":1,"i8":0,"pca":0})"));
+  EXPECT_EQ(Planes(), Json::array({"base"}));
+  Do({"import", store_, "d", WriteVectors(200), "--create", "--level", "i8"});
+  const Json dropped = Json::parse(Do({"sketch", store_, "d", "--json", "--drop", "pca"}));
+  EXPECT_EQ(dropped["sketch"], "none");
+  EXPECT_EQ(dropped["i8"], 0);
+}
+
 TEST_F(CliSketchTest, SketchTwiceIsAsOnce) {
   Import("i8");
   const Json once = Sketch({"--add", "pca"});
