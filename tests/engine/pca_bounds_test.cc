@@ -216,7 +216,7 @@ TEST_P(PcaBoundsTest, HoldForModelsOfEveryShape) {
       PcaRecipe{.reflections = 4, .mean = 100, .size = 0.01},
   };
   std::size_t turn = 0;
-  for (const std::uint32_t dim : {64, 65, 100, 128, 333, 512}) {
+  for (const std::uint32_t dim : {64u, 65u, 100u, 128u, 333u, 512u}) {
     for (const PcaShape& shape : ShapesOf(dim)) {
       ASSERT_TRUE(shape.valid());
       CheckMade(shape, recipes[turn++ % recipes.size()], rng);
@@ -301,11 +301,11 @@ TEST_P(PcaBoundsTest, HoldWhereAllErrorsAddUp) {
   for (const PcaShape& shape :
        {ShapeOf(64, {2, 0, 0, 0}), ShapeOf(64, {0, 2, 0, 0}), ShapeOf(96, {1, 0, 1, 1}),
         ShapeOf(128, {2, 0, 0, 0}), ShapeOf(65, {1, 1, 0, 1}), ShapeOf(256, {8, 0, 0, 0})}) {
-    for (const std::size_t reflections : {0, 8}) {
+    for (const std::size_t reflections : {0u, 8u}) {
       for (const double mean : {0.0, 0.5}) {
         const MadePca made = MakePca(shape, {.reflections = reflections, .mean = mean}, rng);
         Adversary adversary(static_cast<unsigned>(rng()));
-        for (const std::size_t kind : {0, 0, 0, 2, 4, 8}) {
+        for (const std::size_t kind : {0u, 0u, 0u, 2u, 4u, 8u}) {
           const Vector query = adversary.Row(kind, shape.dim);
           const std::vector<double> wide(query.begin(), query.end());
           const auto seen =

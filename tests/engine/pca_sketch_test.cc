@@ -76,10 +76,10 @@ TEST_P(PcaSearchTest, AnswersAreThoseOfTheBase) {
     odd.emplace_back(kDim, 1e-25F);
     for (const auto& query : odd) twins.ExpectSame({query}, {.k = 10});
     twins.ExpectSame(odd, {.k = 10});
-    for (const std::size_t count : {1, 2, 3, 40}) {
+    for (const std::size_t count : {1u, 2u, 3u, 40u}) {
       const Vectors queries(like.begin(), like.begin() + static_cast<std::ptrdiff_t>(count));
-      for (const std::size_t k : {1, 10, 100}) {
-        for (const std::size_t threads : {1, 3}) {
+      for (const std::size_t k : {1u, 10u, 100u}) {
+        for (const std::size_t threads : {1u, 3u}) {
           twins.ExpectSame(queries, {.k = k, .threads = threads});
         }
       }
@@ -189,7 +189,7 @@ TEST_F(PcaSketchTest, DuplicatesAreFoundInOrderOfTheirIds) {
   }
   twins_.Write(Numbers(0, kRows), vectors);
   ASSERT_OK(twins_.with->SetSketches(SketchPolicy::kPca));
-  for (const std::size_t k : {1, 10, 5000}) {
+  for (const std::size_t k : {1u, 10u, 5000u}) {
     twins_.ExpectSame({one}, {.k = k});
     twins_.ExpectSame({one}, {.k = k, .metric = Metric::kL2});
     twins_.ExpectSame(text_.Draw(1, rng_), {.k = k});
@@ -283,7 +283,7 @@ TEST_F(PcaSketchTest, ASketchThatLacksManyRowsIsMadeAgain) {
 
 TEST(PcaSchemaTest, DimensionsWithoutPcaSketchesAreAnsweredAlike) {
   std::mt19937 rng(5);
-  for (const std::size_t dim : {63, 64, 100}) {
+  for (const std::size_t dim : {63u, 64u, 100u}) {
     TestStore store(ManySlabs(1));
     Twins twins(store, {.dim = dim});
     TextLike text(dim, rng);

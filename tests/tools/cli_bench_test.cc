@@ -102,8 +102,8 @@ TEST_F(CliTest, AnInterruptedBenchIsExit130) {
 
 TEST(BandwidthProbeTest, MeasuresAnySizeWithAnyNumberOfThreads) {
   tools::BandwidthProbe probe;
-  for (const std::size_t threads : {1, 3}) {
-    for (const std::size_t bytes : {0, 70'000, 3 << 20}) {
+  for (const std::size_t threads : {1u, 3u}) {
+    for (const std::size_t bytes : {0u, 70'000u, 3u << 20}) {
       EXPECT_GT(probe.Measure(bytes, threads), 0) << bytes << " bytes, " << threads << " threads";
     }
   }
