@@ -17,6 +17,7 @@ HOMES = [
     ("RocksDB", r'#include [<"]rocksdb/', ["storage/catalog*"]),
     ("Boost.Interprocess", r'#include [<"]boost/interprocess', ["storage/mapped_file*"]),
     ("CLI11", r'#include [<"](CLI/|tools/cli\.h)', ["tools/cli*"]),
+    ("Eigen", r'#include [<"]Eigen/', ["engine/eigen.h"]),
     ("xsimd", r'#include [<"]xsimd', ["engine/kernels/*"]),
     (
         "SIMD intrinsics",

@@ -1,11 +1,11 @@
 #include "engine/pca.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 
+#include "engine/eigen.h"
 #include "engine/pca_rotation.h"
 #include "format/round_up.h"
 
