@@ -38,7 +38,6 @@ constexpr std::size_t kQueries = 32;  // of the sample, to see how far others ar
 constexpr std::size_t kChoices = 24;  // units, or groups of them, that get bits apart
 constexpr std::size_t kKnownShare = 100;  // all but one row in so many must have bounds
 constexpr double kOutlierNorms = 8;       // of the median norm
-constexpr double kMinRowsOfDim = 1.9;     // in a sample: two, less outliers
 constexpr double kMinMeanShare = 1e-3;    // of the norms; under it the mean has no axis
 
 Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> RowsOf(
@@ -238,16 +237,14 @@ void LeaveOutliersOut(PcaSample& sample) {
     if (kept < i) std::copy_n(sample.row(i), sample.dim, sample.rows.data() + kept * sample.dim);
     ++kept;
   }
-  sample.outliers = static_cast<double>(n) / static_cast<double>(sample.count);
-  sample.count = kept / format::kTileRows * format::kTileRows;
-  sample.rows.resize(sample.count * sample.dim);
+  sample.outliers = n;
+  sample.count = kept;
+  sample.rows.resize(kept * sample.dim);
 }
 
 std::optional<LearntPca> LearnPca(const PcaSample& sample, Metric metric,
                                   const kernels::Table& kernels) {
-  if (static_cast<double>(sample.count) < kMinRowsOfDim * static_cast<double>(sample.dim)) {
-    return std::nullopt;
-  }
+  if (sample.count + sample.outliers < 2 * sample.dim) return std::nullopt;
   const Matrix rows = RowsOf(sample).cast<double>();
   const double squared_norm = rows.rowwise().squaredNorm().mean();
   if (!(squared_norm >= 1e-12 && squared_norm <= 1e12)) return std::nullopt;
@@ -308,7 +305,9 @@ double PcaCost(const LearntPca& learnt, const PcaSample& sample, Metric metric,
   const double squared_norm = rows.rowwise().squaredNorm().mean();
   const double row_bytes = static_cast<double>(shape.tile_bytes()) / format::kTileRows;
   const double cost = Cost(row_bytes, ErrorOfKey(error, squared_norm, metric), Gaps(rows, metric));
-  return (cost + kRefineCost * sample.outliers) / I8Bytes(sample.dim);
+  const double outliers =
+      static_cast<double>(sample.outliers) / static_cast<double>(sample.count + sample.outliers);
+  return (cost + kRefineCost * outliers) / I8Bytes(sample.dim);
 }
 
 }  // namespace quarry::engine

@@ -20,7 +20,7 @@ struct PcaSample {
   std::vector<float> rows;  // [count, dim], finite
   std::size_t count = 0;
   std::size_t dim = 0;
-  double outliers = 0;  // rows that were left out, as a part of all
+  std::size_t outliers = 0;  // rows that were drawn and left out
   const float* row(std::size_t i) const { return rows.data() + i * dim; }
 };
 
