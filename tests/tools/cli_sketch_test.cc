@@ -126,7 +126,7 @@ TEST_F(CliSketchTest, ExplainNamesTheSketchesThatWereRead) {
   Import("pca");
   const auto planes = [&] {
     std::string query = "[1";
-    for (int i = 1; i < kDim; ++i) query += ",0";
+    for (std::uint32_t i = 1; i < kDim; ++i) query += ",0";
     const std::string line =
         Do({"search", store_, "c", "--vector", query + "]", "-k", "3", "--explain", "--json"});
     return Json::parse(line)["explain"]["planes"];
