@@ -4,7 +4,9 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/metadata.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -88,7 +90,13 @@ rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   db.track_and_verify_wals_in_manifest = true;
   db.max_bgerror_resume_count = 0;
-  db.max_open_files = -1;
+  db.max_open_files = options.max_open_files;
+  // Every byte of a table comes under a checksum, those between its blocks, too.
+  db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  if (options.salvage) {
+    db.paranoid_checks = false;
+    db.track_and_verify_wals_in_manifest = false;
+  }
   db.max_total_wal_size = 64u << 20;
   db.bytes_per_sync = 1u << 20;
   return db;
@@ -162,7 +170,7 @@ Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> direct
   std::vector<ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const std::string path = directory->catalog_path();
-  QUARRY_TRY(CheckManifest(directory->vfs(), path));
+  if (!options.salvage) QUARRY_TRY(CheckManifest(directory->vfs(), path));
   const rocksdb::Status status =
       options.read_only
           ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options), &handles, &db)
@@ -216,6 +224,18 @@ Status Catalog::Flush() {
   if (bytes < kLongLogBytes) return Status::Ok();
   const std::vector<ColumnFamilyHandle*> handles(rep_->handles.begin(), rep_->handles.end());
   return FromRocks(rep_->db->Flush(rocksdb::FlushOptions(), handles));
+}
+
+std::vector<Catalog::Table> Catalog::Tables() const {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  rep_->db->GetLiveFilesMetaData(&files);
+  std::vector<Table> tables;
+  for (const auto& file : files) {
+    const bool known = file.file_checksum_func_name == rocksdb::kStandardDbFileChecksumFuncName;
+    tables.push_back({file.name.substr(file.name.find_first_not_of('/')), file.column_family_name,
+                      known ? file.file_checksum : std::string()});
+  }
+  return tables;
 }
 
 Result<std::uint64_t> Catalog::DiskBytes() const {

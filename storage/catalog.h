@@ -48,6 +48,11 @@ class CatalogBatch {
 struct CatalogOptions {
   std::size_t cache_bytes = 64u << 20;
   bool read_only = false;
+  // Tables that are kept open, with their indexes in memory. -1: all.
+  int max_open_files = -1;
+  // Opens what can be opened: a damaged table fails the reads that need it only, and a
+  // damaged log loses the records that are damaged only. REQUIRES: read_only
+  bool salvage = false;
   // RocksDB's own log lines: 0 debug .. 3 error. Never throws. Null: dropped.
   std::function<void(int, std::string_view)> log;
 };
@@ -111,6 +116,14 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   Status Flush();
 
   const Directory& directory() const { return *directory_; }
+
+  // The table files of the catalog's newest version.
+  struct Table {
+    std::string name;      // in catalog_path()
+    std::string family;    // its name
+    std::string checksum;  // of the whole file; "": it was written without one
+  };
+  std::vector<Table> Tables() const;
 
   // Sizes of all its files. Errors: kIoError.
   Result<std::uint64_t> DiskBytes() const;

@@ -101,6 +101,29 @@ Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& 
   return directory;
 }
 
+Result<std::shared_ptr<Directory>> Directory::OpenDamaged(Vfs& vfs, const std::string& path,
+                                                          std::vector<Status>& problems) {
+  const std::shared_ptr<Directory> directory(new Directory(vfs, path));
+  directory->read_only_ = true;
+  QUARRY_ASSIGN(const bool format, vfs.Exists(path + "/FORMAT"));
+  QUARRY_ASSIGN(const bool catalog, vfs.Exists(directory->catalog_path()));
+  QUARRY_ASSIGN(const bool slabs, vfs.Exists(directory->slabs_path()));
+  if (!format && !(catalog && slabs)) return Status::NotFound("no store at " + path);
+  auto lock = vfs.LockFile(path + "/LOCK", /*exclusive=*/false);
+  if (lock.ok()) {
+    directory->lock_ = *std::move(lock);
+  } else if (lock.status().code() == StatusCode::kNotFound) {
+    problems.push_back(Status::Corruption("LOCK: is missing"));
+  } else if (lock.status().code() == StatusCode::kBusy) {
+    return Status::Busy("store " + path + " is in use by another process");
+  } else {
+    return lock.status();
+  }
+  const Status checked = format ? directory->CheckFormat() : Status::Corruption("is missing");
+  if (!checked.ok()) problems.push_back(checked.WithContext("FORMAT"));
+  return directory;
+}
+
 Status Directory::PrepareCreation() {
   QUARRY_TRY(CreateDirectoryUnlessThere(vfs_, slabs_path()));
   QUARRY_ASSIGN(const bool left_over, vfs_.Exists(path_ + "/FORMAT.new"));
@@ -150,14 +173,16 @@ std::string Directory::plane_path(std::uint64_t slab, format::PlaneKind kind) co
   return slabs_path() + "/" + std::to_string(slab) + std::string(SuffixOf(kind));
 }
 
+Result<std::vector<std::string>> Directory::SlabNames() const {
+  auto names = vfs_.List(slabs_path());
+  if (names.status().code() != StatusCode::kNotFound) return names;
+  return Status::Corruption(slabs_path() + " is missing");
+}
+
 Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
-  const Result<std::vector<std::string>> names = vfs_.List(slabs_path());
-  if (names.status().code() == StatusCode::kNotFound) {
-    return Status::Corruption(slabs_path() + " is missing");
-  }
-  if (!names.ok()) return names.status();
+  QUARRY_ASSIGN(const std::vector<std::string> names, SlabNames());
   bool removed = false;
-  for (const std::string& name : *names) {
+  for (const std::string& name : names) {
     const std::optional<PlaneName> plane = ParsePlaneName(name);
     if (!plane || slabs_path() + "/" + name != plane_path(plane->first, plane->second)) continue;
     if (std::binary_search(listed.begin(), listed.end(), *plane)) continue;

@@ -34,6 +34,12 @@ class Directory {
   // kNoSpace; kIoError.
   static Result<std::shared_ptr<Directory>> Open(Vfs& vfs, const std::string& path, Mode mode);
 
+  // Opens a store for checking what is wrong with it: as kRead, but what is wrong with
+  // LOCK and FORMAT is added to `problems`, with the file's name in front.
+  // Errors: kNotFound when nothing there looks like a store; kBusy; kIoError.
+  static Result<std::shared_ptr<Directory>> OpenDamaged(Vfs& vfs, const std::string& path,
+                                                        std::vector<Status>& problems);
+
   // Makes a store out of a directory whose catalog is complete and durable:
   // all names below it and its own become durable, FORMAT last.
   // REQUIRES: opened with kCreate; is_new()
@@ -49,6 +55,10 @@ class Directory {
 
   // A plane by its slab's number.
   using PlaneName = std::pair<std::uint64_t, format::PlaneKind>;
+
+  // The names in slabs/, planes and others. Errors: kCorruption when slabs/ is missing;
+  // kIoError.
+  Result<std::vector<std::string>> SlabNames() const;
 
   // Removes planes in slabs/ that are not in `listed` (sorted).
   // Errors: kCorruption when slabs/ is missing; kIoError. Names that are not ours

@@ -1,47 +1,15 @@
 #include "storage/manifest_check.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstdint>
 #include <vector>
 
 #include "format/endian.h"
 #include "format/status_macros.h"
+#include "storage/log_format.h"
 
 namespace quarry::storage {
 namespace {
-
-// A record: checksum (u32), length of the payload (u16), type (u8), payload. The
-// checksum is a masked CRC-32C of type and payload.
-constexpr std::size_t kLengthOffset = 4;
-constexpr std::size_t kTypeOffset = 6;
-constexpr std::size_t kRecordHeaderBytes = 7;
-constexpr std::size_t kBlockBytes = 32768;
-constexpr std::uint8_t kFirstRecycledType = 5;
-constexpr std::uint8_t kLastRecycledType = 8;
-
-constexpr std::array<std::uint32_t, 256> kCrc32cTable = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1) != 0 ? 0x82f63b78u : 0);
-    table[i] = crc;
-  }
-  return table;
-}();
-
-std::uint32_t Masked(std::uint32_t crc) { return std::rotr(crc, 15) + 0xa282ead8u; }
-
-// Whether any beginning of `typed_payload` (type and payload) has this checksum.
-bool SomeLengthMatches(std::span<const std::byte> typed_payload, std::uint32_t checksum) {
-  std::uint32_t crc = ~0u;
-  for (const std::byte byte : typed_payload) {
-    crc = crc >> 8 ^ kCrc32cTable[(crc ^ static_cast<std::uint32_t>(byte)) & 0xff];
-    if (Masked(~crc) == checksum) return true;
-  }
-  return false;
-}
 
 // Whether a record of the block is damaged so. None spans blocks: long ones are
 // written in parts, each with a header of its own.

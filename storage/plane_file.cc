@@ -37,6 +37,14 @@ Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& h
 
 Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected) {
   const std::string path = directory.plane_path(expected.slab, expected.kind);
+  QUARRY_ASSIGN(PlaneFile plane, OpenPlaneForReading(directory, std::move(expected)));
+  plane.file.reset();
+  QUARRY_ASSIGN(plane.mapping, directory.vfs().Map(path, plane.header.layout().file_bytes));
+  return plane;
+}
+
+Result<PlaneFile> OpenPlaneForReading(const Directory& directory, format::PlaneHeader expected) {
+  const std::string path = directory.plane_path(expected.slab, expected.kind);
   auto file = directory.vfs().OpenFile(path, Vfs::Open::kRead);
   if (file.status().code() == StatusCode::kNotFound) {
     return Status::Corruption(NameOf(expected) + ": " + path + " is missing");
@@ -54,13 +62,13 @@ Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected) 
   if (expected.kind == format::PlaneKind::kPca) {
     expected.capacity_rows = header->capacity_rows;
   }
+  if (expected.store_uuid.empty()) expected.store_uuid = header->store_uuid;
   expected.pca_units = header->pca_units;
   expected.model_checksum = header->model_checksum;
   if (*header != expected) {
     return Status::Corruption(NameOf(expected) + ": header is that of another plane");
   }
-  QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
-  return PlaneFile{*header, nullptr, std::move(mapping)};
+  return PlaneFile{*header, *std::move(file), nullptr};
 }
 
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,

@@ -13,8 +13,8 @@ namespace quarry::storage {
 
 struct PlaneFile {
   format::PlaneHeader header;
-  std::unique_ptr<File> file;  // for writing; null after OpenPlane
-  std::unique_ptr<Mapping> mapping;
+  std::unique_ptr<File> file;        // null after OpenPlane
+  std::unique_ptr<Mapping> mapping;  // null after OpenPlaneForReading
 };
 
 // Makes the file of a plane, preallocated, durable together with its name.
@@ -25,6 +25,10 @@ Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& h
 // sketch says of itself.
 // Errors: kCorruption (also when the file is missing), kNotSupported, kIoError.
 Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected);
+
+// As OpenPlane, but without mapping it. Without a uuid in `expected` that of the store
+// is not known.
+Result<PlaneFile> OpenPlaneForReading(const Directory& directory, format::PlaneHeader expected);
 
 // The file of a plane, for writing.
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,

@@ -1,6 +1,7 @@
 #include "storage/slab.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@ namespace {
 
 using format::BlockRecord;
 using format::kBlockRecordBytes;
+
+constexpr int kLooks = 4;
 
 std::string NameOf(std::uint64_t number) { return "slab " + std::to_string(number); }
 
@@ -237,22 +240,51 @@ std::uint64_t Slab::ChecksumOf(std::uint32_t first, std::uint32_t count) const {
   return format::Checksum(pieces);
 }
 
+bool Slab::Matches(std::uint64_t block, std::uint32_t committed) const {
+  const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
+  const std::uint32_t wanted = std::min(committed - first, layout_.block_rows);
+  // A block that grows may be written to between a look at its record and at its rows.
+  for (int look = 0; look < kLooks; ++look) {
+    for (const unsigned slot : {0u, 1u}) {
+      const auto record = Record(block, slot);
+      if (!record || record->rows < wanted || record->rows > capacity_rows() - first) continue;
+      if (record->checksum == ChecksumOf(first, record->rows)) return true;
+    }
+    if (wanted == layout_.block_rows) break;
+  }
+  return false;
+}
+
 Status Slab::Verify(std::uint32_t first, std::uint32_t committed) const {
   const std::uint32_t block_rows = layout_.block_rows;
   for (std::uint64_t block = first / block_rows; block * block_rows < committed; ++block) {
+    if (Matches(block, committed)) continue;
     const auto start = static_cast<std::uint32_t>(block * block_rows);
-    const std::uint32_t rows_here = std::min(committed - start, block_rows);
-    const std::uint64_t checksum = ChecksumOf(start, rows_here);
-    const auto vouches = [&](unsigned slot) {
-      const auto record = Record(block, slot);
-      return record && record->rows == rows_here && record->checksum == checksum;
-    };
-    if (vouches(0) || vouches(1)) continue;
     return Status::Corruption(NameOf(number()) + ": positions " + std::to_string(start) + " to " +
-                              std::to_string(start + rows_here - 1) +
+                              std::to_string(std::min(committed, start + block_rows) - 1) +
                               " do not match their checksum");
   }
   return Status::Ok();
+}
+
+void Slab::Quarantine(std::uint32_t first, std::uint32_t last) {
+  const std::lock_guard lock(quarantine_mutex_);
+  std::uint32_t& end = quarantine_[first];
+  end = std::max(end, last);
+  has_quarantine_.store(true, std::memory_order_release);
+}
+
+bool Slab::IsQuarantined(std::uint32_t position) const {
+  if (!has_quarantine()) return false;
+  const std::lock_guard lock(quarantine_mutex_);
+  const auto behind = quarantine_.upper_bound(position);
+  return behind != quarantine_.begin() && std::prev(behind)->second >= position;
+}
+
+std::vector<std::pair<std::uint32_t, std::uint32_t>> Slab::Quarantined() const {
+  if (!has_quarantine()) return {};
+  const std::lock_guard lock(quarantine_mutex_);
+  return {quarantine_.begin(), quarantine_.end()};
 }
 
 std::uint64_t Slab::NewestSequence(std::uint32_t committed) const {

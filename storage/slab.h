@@ -11,10 +11,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "format/plane.h"
 #include "quarry/status.h"
@@ -139,6 +143,19 @@ class Slab {
   // checksums. Errors: kCorruption, naming the first bad block's rows.
   Status Verify(std::uint32_t first, std::uint32_t committed) const;
 
+  // Whether the first `committed` rows of the slab match their checksum where they are
+  // in this block. Rows may be appended meanwhile.
+  bool Matches(std::uint64_t block, std::uint32_t committed) const;
+  std::uint32_t block_rows() const { return layout_.block_rows; }
+
+  // Marks positions first .. last as damaged, until the slab is opened again: nobody
+  // should rely on their rows. Thread-safe.
+  void Quarantine(std::uint32_t first, std::uint32_t last);
+  bool IsQuarantined(std::uint32_t position) const;
+  // First and last of each range, in order; ranges may overlap.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> Quarantined() const;
+  bool has_quarantine() const { return has_quarantine_.load(std::memory_order_acquire); }
+
   // The newest commit that any block record at or behind position `committed`
   // speaks of; 0 when there is none. More than the catalog's by over one means
   // that the catalog lost commits.
@@ -162,6 +179,9 @@ class Slab {
   std::unique_ptr<File> file_;  // opened by the first Append; the writer's
   std::shared_ptr<Sketch> sketch_;
   std::atomic<bool> obsolete_ = false;
+  std::atomic<bool> has_quarantine_ = false;
+  mutable std::mutex quarantine_mutex_;
+  std::map<std::uint32_t, std::uint32_t> quarantine_;  // last by first; guarded by its mutex
 };
 
 }  // namespace quarry::storage
