@@ -60,7 +60,7 @@ Result<Commit::Draft*> Commit::DraftOf(std::uint32_t collection) {
 }
 
 Status Commit::Apply(const Prepared& op) {
-  if (op.records == 0) return Status::Ok();
+  if (op.records == 0 && op.next_auto_id == 0) return Status::Ok();
   QUARRY_ASSIGN(Draft* const draft, DraftOf(op.collection));
   QUARRY_TRY(CheckNotAssigned(*draft, op));
   std::vector<std::string> keys;
@@ -83,7 +83,7 @@ Status Commit::Add(Draft& draft, const Prepared& op,
                    const std::vector<std::optional<std::string>>& old) {
   CollectionView& view = draft.view;
   std::vector<std::string> assigned;
-  if (op.ids.empty()) QUARRY_TRY(AssignIds(draft, op.records, assigned));
+  if (op.ids.empty() && op.records > 0) QUARRY_TRY(AssignIds(draft, op.records, assigned));
   const std::vector<std::string>& ids = op.ids.empty() ? assigned : op.ids;
   const IdType id_type = view.schema->id_type;
   const std::uint64_t first_row = view.next_row;
@@ -116,6 +116,8 @@ Status Commit::Add(Draft& draft, const Prepared& op,
       view.next_auto_id = std::max(view.next_auto_id, last ? id.number() : id.number() + 1);
     }
   }
+  view.next_auto_id = std::max(view.next_auto_id, op.next_auto_id);
+  view.auto_ids_exhausted |= op.auto_ids_exhausted;
   view.next_row += op.records;
   view.records += op.records;
   changed_ = true;

@@ -62,6 +62,10 @@ Result<std::vector<float>> Reader::VectorOf(std::uint64_t row) const {
   const auto place = view_->Find(row);
   if (!place) return Bad("row " + std::to_string(row) + " is in no slab");
   const storage::Slab& slab = *view_->slabs[place->slab].slab;
+  if (slab.IsQuarantined(place->position)) {
+    return Bad("row " + std::to_string(row) + " of slab " + std::to_string(slab.number()) +
+               " is damaged");
+  }
   const float scale = slab.scales() == nullptr ? 1 : slab.scales()[place->position];
   std::vector<float> vector(view_->schema->dim);
   format::DecodeRow(view_->schema->level, slab.codes(place->position), scale, vector.size(),

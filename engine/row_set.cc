@@ -13,6 +13,16 @@ RowSet::RowSet(const CollectionView& view, std::span<const std::uint64_t> rows)
   }
 }
 
+void RowSet::Exclude(std::size_t slab, std::uint32_t first, std::uint32_t last) {
+  excluded_.resize(view_.slabs.size());
+  auto& words = excluded_[slab];
+  words.resize((view_.slabs[slab].rows + 63) / 64);
+  for (std::uint32_t position = first; position <= last && position / 64 < words.size();
+       ++position) {
+    words[position / 64] |= std::uint64_t{1} << (position % 64);
+  }
+}
+
 std::uint64_t RowSet::Word(std::size_t slab, std::size_t word) const {
   std::uint64_t bits = ~std::uint64_t{0};
   if (!all_) {
@@ -22,6 +32,7 @@ std::uint64_t RowSet::Word(std::size_t slab, std::size_t word) const {
   const SlabView& rows = view_.slabs[slab];
   if (word >= (rows.rows + 63) / 64) return 0;
   if (rows.dead != nullptr && word < rows.dead->words.size()) bits &= ~rows.dead->words[word];
+  if (!excluded_.empty() && word < excluded_[slab].size()) bits &= ~excluded_[slab][word];
   const std::uint32_t behind = rows.rows - static_cast<std::uint32_t>(word) * 64;
   if (behind < 64) bits &= (std::uint64_t{1} << behind) - 1;
   return bits;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/pass_plan.h"
+#include "engine/quarantine.h"
 #include "engine/resident_limit.h"
 #include "engine/row_set.h"
 #include "engine/scan.h"
@@ -215,7 +216,9 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
   if (options.ids) {
     QUARRY_ASSIGN(chosen, ChosenRows(reader, *options.ids));
   }
-  const RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
+  RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
+  QUARRY_ASSIGN(std::uint64_t left_out,
+                LeaveOutQuarantined(reader, chosen, options.allow_partial, rows));
   ScanOptions scan{.metric = metric,
                    .k = options.k,
                    .floor = FloorOf(options),
@@ -246,6 +249,10 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
       continue;
     }
     QUARRY_TRY(candidates.status());
+    if (options.verify && QuarantineDamaged(view, *candidates)) {
+      QUARRY_ASSIGN(left_out, LeaveOutQuarantined(reader, chosen, options.allow_partial, rows));
+      continue;  // without them, if that is allowed
+    }
     QUARRY_TRY(AddHits(reader, threads, *std::move(candidates), metric, options, hits));
   }
   const std::uint64_t i8_planes = Count(counters.sketch_planes);
@@ -258,6 +265,7 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
            .i8_planes = i8_planes,
            .pca_planes = pca_planes,
            .threshold_rounds = counters.threshold_rounds,
+           .left_out = left_out,
            .fallbacks = counters.fallbacks};
   return hits;
 }

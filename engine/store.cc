@@ -102,6 +102,10 @@ Result<StoreInfo> Store::Info() const {
   return info;
 }
 
+Result<VerifyReport> Store::Verify(const VerifyOptions& options) const {
+  return core_->Verify(options);
+}
+
 Status Store::Close() { return core_->Close(); }
 
 }  // namespace quarry

@@ -127,6 +127,11 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
     // Of a store that was closed, or whose sketches were damaged, before they were made.
     if (core->LacksSketches()) core->background_->Wake();
   }
+  if (options.background && !options.read_only && options.scrub_bytes_per_second != 0) {
+    core->scrubber_ = std::make_unique<engine::Background>(
+        [&core = *core](const std::function<bool()>& go_on) { core.Scrub(go_on); });
+    core->scrubber_->Wake();
+  }
   return core;
 }
 
@@ -198,6 +203,11 @@ Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& opt
   QUARRY_ASSIGN(const auto seen, StateFor(nullptr));
   QUARRY_ASSIGN(const std::vector<engine::Prepared> prepared,
                 engine::Prepare(*seen, this, *kernels_, batch));
+  return WritePrepared(prepared, options);
+}
+
+Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>& prepared,
+                                             const WriteOptions& options) {
   const std::lock_guard lock(write_mutex_);
   QUARRY_TRY(CheckWritable());
   const std::shared_ptr<const engine::State> base = current_.load();
@@ -331,6 +341,7 @@ Status StoreCore::DropCollection(std::string_view name) {
 
 Status StoreCore::Close() {
   if (forked()) return CheckUsable();
+  if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();

@@ -19,8 +19,10 @@
 #include "engine/background.h"
 #include "engine/kernels/kernels.h"
 #include "engine/pca.h"
+#include "engine/prepare.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
+#include "engine/throttle.h"
 #include "format/catalog_values.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
@@ -48,6 +50,13 @@ class StoreCore {
   // As Collection::SetSketches.
   Status SetSketches(std::uint32_t collection, SketchPolicy policy, const SketchOptions& options);
   Status Close();
+
+  // In store_verify.cc.
+  Result<VerifyReport> Verify(const VerifyOptions& options) const;
+
+  // As Write, of what is encoded. REQUIRES: prepared as engine::Prepare does
+  Result<WriteResult> WritePrepared(const std::vector<engine::Prepared>& prepared,
+                                    const WriteOptions& options);
 
   const kernels::Table& kernels() const { return *kernels_; }
   engine::ThreadPool& threads() const { return *threads_; }
@@ -85,6 +94,12 @@ class StoreCore {
                     const std::function<Status(engine::SlabView&)>& change);
   Status ChangePolicy(std::uint32_t collection, SketchPolicy policy);
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
+  // In store_verify.cc. Returns soon after go_on() has become false.
+  void Scrub(const std::function<bool()>& go_on);
+  void ScrubCollection(const engine::State& state, const engine::CollectionView& view,
+                       engine::Throttle& throttle, const std::function<bool()>& go_on);
+  Status RebuildSketch(std::uint32_t collection, std::uint64_t slab, format::PlaneKind kind,
+                       const std::function<bool()>& go_on);
   Status SyncSlabs();
   Status Synced(const Status& status);
   void Poison(const Status& cause);
@@ -113,7 +128,9 @@ class StoreCore {
   std::string poison_;              // why writes are refused; empty: they are not
   std::vector<std::shared_ptr<storage::Slab>> unsynced_;  // written with sync = false
 
-  std::unique_ptr<engine::Background> background_;  // null: not wanted; stops first
+  // Null: not wanted. They stop first.
+  std::unique_ptr<engine::Background> background_;
+  std::unique_ptr<engine::Background> scrubber_;
 };
 
 }  // namespace quarry

@@ -54,6 +54,8 @@ class CommandLine {
   void AddList();
   void AddInfo();
   void AddSketch();
+  void AddVerify();
+  void AddRepair();
   void AddDrop();
   void AddBench();
 

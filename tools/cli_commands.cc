@@ -134,6 +134,8 @@ void CommandLine::AddCommands() {
   AddInfo();
   AddExport();
   AddSketch();
+  AddVerify();
+  AddRepair();
   AddDrop();
   AddBench();
 }
@@ -322,6 +324,27 @@ void CommandLine::AddSketch() {
   AddText(command.app, "--drop", &options->drop, "i8|pca",
           "Keep these no longer; without i8 sketches there are no pca sketches");
   command.run = [this, options] { return RunSketch(global_, *options); };
+}
+
+void CommandLine::AddVerify() {
+  CliCommand& command =
+      Add("verify", "Check every checksum and every cross reference; exit 3 if some is wrong",
+          "  quarry verify my.store\n  quarry verify my.store --quick --json\n");
+  auto options = std::make_shared<VerifyCommandOptions>();
+  command.app->add_flag("--quick", options->quick,
+                        "Headers, sizes and the catalog; vectors are not read");
+  AddNumber(command.app, "--bytes-per-second", &options->bytes_per_second,
+            std::numeric_limits<std::size_t>::max(), "Read no faster than this; default: no limit");
+  command.run = [this, options] { return RunVerify(global_, *options); };
+}
+
+void CommandLine::AddRepair() {
+  CliCommand& command =
+      Add("repair", "Write a new store with all that is sound; exit 3 if something is lost",
+          "  quarry repair my.store saved.store --json\n");
+  auto options = std::make_shared<RepairCommandOptions>();
+  AddFile(&command, "NEW", &options->to, "The new store; nothing may have its name");
+  command.run = [this, options] { return RunRepair(global_, *options); };
 }
 
 void CommandLine::AddDrop() {

@@ -111,6 +111,15 @@ struct SketchCommandOptions {
   std::string drop;
 };
 
+struct VerifyCommandOptions {
+  bool quick = false;
+  std::size_t bytes_per_second = 0;
+};
+
+struct RepairCommandOptions {
+  std::string to;
+};
+
 struct CollectionOptions {
   std::string collection;  // may be empty where the command allows it
 };
@@ -130,6 +139,8 @@ Result<int> RunList(const GlobalOptions& global);
 Result<int> RunInfo(const GlobalOptions& global, const CollectionOptions& options);
 Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options);
 Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& options);
+Result<int> RunVerify(const GlobalOptions& global, const VerifyCommandOptions& options);
+Result<int> RunRepair(const GlobalOptions& global, const RepairCommandOptions& options);
 Result<int> RunDrop(const GlobalOptions& global, const CollectionOptions& options);
 
 // Makes sketches by the policy, with progress; kCancelled when interrupted.

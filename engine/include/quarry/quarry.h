@@ -9,3 +9,4 @@
 #include "quarry/status.h"
 #include "quarry/store.h"
 #include "quarry/types.h"
+#include "quarry/verify.h"

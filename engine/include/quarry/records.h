@@ -116,6 +116,9 @@ struct SearchStats {
   // left out. Many, beside many rows refined, mean that the best rows were
   // compared late. 0 without sketches. Depends on the timing of threads.
   std::uint64_t threshold_rounds = 0;
+  // Live rows that were left out because they are damaged: the answer is partial where
+  // this is not 0 (SearchOptions::allow_partial).
+  std::uint64_t left_out = 0;
   // Queries that too many rows survived the comparison of sketches for, so that
   // all rows were scored: such a search costs more than one without sketches.
   std::uint64_t fallbacks = 0;
@@ -148,6 +151,14 @@ struct SearchOptions {
   // takes for about 1 MiB of vectors.
   std::stop_token stop = {};
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  // Checks the vectors that hits come from against their checksums, one block of about
+  // 64 KiB for each hit; what does not match counts as damaged from then on. Says
+  // nothing of vectors that are no hits, damaged or not: Store::Verify does.
+  bool verify = false;
+  // Rows that are known to be damaged, by a scrub or by `verify`, make a search fail
+  // with kCorruption that would compare them, unless this is set: then they are left
+  // out, and SearchStats::left_out says how many.
+  bool allow_partial = false;
   SearchStats* stats = nullptr;  // filled when the search succeeds; null: not wanted
 };
 

@@ -17,6 +17,7 @@
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/types.h"
+#include "quarry/verify.h"
 
 namespace quarry {
 
@@ -58,6 +59,12 @@ struct OpenOptions {
   std::uint64_t slab_bytes = 128ull << 20;
   // Memory for cached catalog blocks.
   std::size_t catalog_cache_bytes = 64u << 20;
+  // With `background`: a thread reads all vectors and sketches again and again, at so
+  // many bytes a second, and compares them with their checksums. Rows that do not match
+  // are logged and count as damaged until the store is closed
+  // (SearchOptions::allow_partial); a sketch that does not is made again. 0: no scrub.
+  // What the system's page cache holds is not read from the disk again.
+  std::uint64_t scrub_bytes_per_second = 0;
   // How much of a collection's vectors and sketches a search leaves in memory, the
   // page cache of the system included; it holds no more while it runs. What was there
   // before it began stays, and counts; parts that it reads beyond the limit it lets
@@ -162,6 +169,10 @@ class Store {
   Result<std::shared_ptr<const Snapshot>> GetSnapshot() const;
 
   Result<StoreInfo> Info() const;
+
+  // As VerifyStore, of the state as of now, beside reads and writes.
+  // Errors: kFailedPrecondition, kCancelled.
+  Result<VerifyReport> Verify(const VerifyOptions& options = {}) const;
 
   // Finishes writes that are under way, makes them durable and refuses what
   // comes after. The lock is released once no snapshot is left and no read is
