@@ -16,6 +16,9 @@ namespace quarry::engine {
 Status CheckCatalogFiles(const storage::Catalog& catalog, std::uint64_t sequence,
                          Throttle& throttle, DamageList& damages, std::vector<std::string>& notes);
 
+// As CheckCatalogFiles, of logs and manifests only.
+Status CheckCatalogLogs(const storage::Catalog& catalog, Throttle& throttle, DamageList& damages);
+
 // Names in the store that nothing lists. Errors: none.
 void NoteUnlisted(const storage::Directory& directory, const StoreFacts& facts, DamageList& damages,
                   std::vector<std::string>& notes);

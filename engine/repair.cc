@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/catalog_check.h"
 #include "engine/damage_list.h"
 #include "engine/row_walk.h"
 #include "engine/store_core.h"
@@ -261,6 +262,13 @@ Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& pa
   for (Damage& problem : from.problems) {
     if (problem.file == "catalog") report.lost.push_back(std::move(problem));
   }
+  engine::Throttle throttle(0, options.go_on);
+  engine::DamageList logs;
+  QUARRY_TRY(engine::CheckCatalogLogs(*from.catalog, throttle, logs));
+  for (Damage& damage : logs.damages()) {
+    damage.text += "; commits behind it are missing, and may have deleted what is kept";
+    report.lost.push_back(std::move(damage));
+  }
   QUARRY_ASSIGN(const engine::StoreFacts facts,
                 engine::ReadFacts(*view, [&](const std::string& name, const Status& fault) {
                   report.lost.push_back(DamageOf(fault, "catalog", name));
@@ -275,7 +283,6 @@ Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& pa
   open.create_if_missing = true;
   open.background = false;
   QUARRY_ASSIGN(const auto to, StoreCore::Open(storage::Vfs::Posix(), path, open));
-  engine::Throttle throttle(0, options.go_on);
   for (const CollectionFacts& collection : facts.collections) {
     QUARRY_ASSIGN(const auto made, to->CreateCollection(collection.name, collection.schema));
     Keeper keeper(from, *view, collection, *to, made->number, options, report);

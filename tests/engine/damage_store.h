@@ -52,6 +52,8 @@ class DamageStore {
     return directory_ / name;
   }
   const Answers& sound() const { return sound_; }
+  // Those of the states before the commits that are in the log.
+  const std::vector<Answers>& earlier() const { return earlier_; }
   // Contents by name below the store; those that are empty left out.
   const std::map<std::string, std::string>& files() const { return files_; }
   std::vector<SlabInfo> Slabs(const std::string& collection) const { return slabs_.at(collection); }
@@ -195,10 +197,13 @@ class DamageStore {
     }
     const auto store = Value(Store::Open(path(), Options()));  // moves the log into tables
     auto wide = Value(store->GetCollection("wide"));
+    earlier_.push_back(Value(ReadOpen(*store)));
     WriteWide(wide, 600, 5, rng);
+    earlier_.push_back(Value(ReadOpen(*store)));
     const std::vector<Id> plain = {"plain"};
     const std::vector<std::string_view> metadata = {R"({"n":-1,"s":"no vector"})"};
     EXPECT_OK(wide.Upsert({.ids = plain, .vectors = {}, .metadata = metadata}));
+    earlier_.push_back(Value(ReadOpen(*store)));
     EXPECT_OK(wide.Delete(std::vector<Id>{"w5"}));
     for (const char* name : {"wide", "pca"}) {
       slabs_[name] = Value(Value(store->GetCollection(name)).Info()).slabs;
@@ -232,6 +237,7 @@ class DamageStore {
 
   TempDir directory_;
   Answers sound_;
+  std::vector<Answers> earlier_;
   std::map<std::string, std::string> files_;
   std::map<std::string, std::vector<SlabInfo>> slabs_;
   std::map<std::uint64_t, std::uint32_t> rows_;  // committed, by slab

@@ -1,0 +1,90 @@
+// quarry verify and quarry repair.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/tools/cli_support.h"
+
+namespace quarry::testing_support {
+namespace {
+
+using testing::HasSubstr;
+
+class CliVerifyTest : public CliTest {
+ protected:
+  // Codes of the only slab begin with its last region: 128 KiB of rows of 8 bytes.
+  void DamageVectors() const {
+    const std::string path = store_ + "/slabs/1.base";
+    const auto bytes = std::filesystem::file_size(path);
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    // Rows 0 to 2 are (1, 0), (0, 1), (1, 1): the first float of all codes is 1.
+    std::string all(bytes, '\0');
+    file.read(all.data(), static_cast<std::streamsize>(bytes));
+    const float row[6] = {1, 0, 0, 1, 1, 1};
+    const std::size_t at = all.find(std::string(reinterpret_cast<const char*>(row), sizeof(row)));
+    ASSERT_NE(at, std::string::npos);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('x');
+  }
+};
+
+TEST_F(CliVerifyTest, SoundStoreIsOk) {
+  MakeStore();
+  EXPECT_EQ(Do({"verify", store_}), "");
+  const Json line = Json::parse(Do({"verify", store_, "--quick", "--json"}));
+  EXPECT_EQ(line["ok"], true);
+  EXPECT_EQ(line["records"], 3);
+  EXPECT_EQ(line["damage"], Json::array());
+}
+
+TEST_F(CliVerifyTest, DamageIsOneLineAndExit3) {
+  MakeStore();
+  DamageVectors();
+  const Finished text = Run({"verify", store_});
+  EXPECT_EQ(text.exit, 3);
+  EXPECT_THAT(text.out, HasSubstr("slabs/1.base\tc\t1\t0..2\ta,b,c\t"));
+  EXPECT_EQ(std::count(text.out.begin(), text.out.end(), '\n'), 1);
+  const Finished json = Run({"verify", store_, "--json"});
+  EXPECT_EQ(json.exit, 3);
+  const Json line = json.lines().at(0);
+  EXPECT_EQ(line["ok"], false);
+  EXPECT_EQ(line["damage"][0]["collection"], "c");
+  EXPECT_EQ(line["damage"][0]["slab"], 1);
+  EXPECT_EQ(line["damage"][0]["rows"], Json::array({0, 2}));
+  EXPECT_EQ(line["damage"][0]["ids"], Json::array({"a", "b", "c"}));
+  EXPECT_EQ(Run({"verify", store_, "--quick"}).exit, 0);
+}
+
+TEST_F(CliVerifyTest, RepairKeepsWhatIsSoundAndListsTheRest) {
+  MakeStore();
+  Do({"import", store_, "d", "-", "--create", "--id-type", "string"},
+     {.input = "{\"id\":\"z\",\"vector\":[3,4]}\n"});
+  const std::string to = directory_ / "new";
+  EXPECT_EQ(Json::parse(Do({"repair", store_, to, "--json"})),
+            Json::parse(R"({"kept":4,"lost":[]})"));
+  EXPECT_EQ(Do({"get", to, "c", "a", "--with", "metadata,vector", "--json"}),
+            Do({"get", store_, "c", "a", "--with", "metadata,vector", "--json"}));
+  EXPECT_EQ(Run({"repair", store_, to}).exit, 1);
+
+  DamageVectors();
+  const Finished repaired = Run({"repair", store_, directory_ / "second", "--json"});
+  EXPECT_EQ(repaired.exit, 3);
+  const Json line = repaired.lines().at(0);
+  EXPECT_EQ(line["kept"], 1);
+  EXPECT_EQ(line["lost"][0]["ids"], Json::array({"a", "b", "c"}));
+  EXPECT_EQ(Do({"verify", directory_ / "second"}), "");
+}
+
+TEST_F(CliVerifyTest, WhatIsNoStoreIsOneLineOfError) {
+  const Finished verified = Run({"verify", directory_ / "none"});
+  EXPECT_EQ(verified.exit, 1);
+  EXPECT_THAT(verified.err, IsOneErrorWith("no store"));
+  const Finished repaired = Run({"repair", store_});
+  EXPECT_EQ(repaired.exit, 2);
+}
+
+}  // namespace
+}  // namespace quarry::testing_support
