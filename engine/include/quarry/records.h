@@ -153,7 +153,7 @@ struct SearchOptions {
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
   // Checks the vectors that hits come from against their checksums, one block of about
   // 64 KiB for each hit; what does not match counts as damaged from then on. Says
-  // nothing of vectors that are no hits, damaged or not: Store::Verify does.
+  // nothing of vectors that are no hits, nor of row numbers: Store::Verify does.
   bool verify = false;
   // Rows that are known to be damaged, by a scrub or by `verify`, make a search fail
   // with kCorruption that would compare them, unless this is set: then they are left
