@@ -26,20 +26,24 @@ std::pair<std::uint64_t, std::uint64_t> RowRange(const SlabView& slab, std::uint
   return {from, to};
 }
 
-LiveRows LiveRowsIn(const storage::CatalogView& catalog, const CollectionView& view,
-                    std::uint64_t first, std::uint64_t last) {
+Result<LiveRows> LiveRowsIn(const storage::CatalogView& catalog, const CollectionView& view,
+                            std::uint64_t first, std::uint64_t last) {
   LiveRows live;
-  // What cannot be read of the records is not listed: this is for messages and counts.
-  (void)catalog.Scan(storage::Family::kRows, format::RowKey(view.number, first),
-                     format::RowKey(view.number, last) + '\0',
-                     [&](std::string_view key, std::string_view value) {
-                       const auto record = format::DecodeRowRecord(value);
-                       if (!record.ok() || !record->has_vector) return true;
-                       live.rows.push_back(format::LastNumberOfKey(key));
-                       const auto id = format::IdFromBytes(record->id, view.schema->id_type);
-                       if (id.ok() && live.ids.size() < kIdsKept) live.ids.push_back(*id);
-                       return true;
-                     });
+  Status inner;
+  QUARRY_TRY(catalog.Scan(storage::Family::kRows, format::RowKey(view.number, first),
+                          format::RowKey(view.number, last) + '\0',
+                          [&](std::string_view key, std::string_view value) {
+                            const auto record = format::DecodeRowRecord(value);
+                            inner = record.status();
+                            if (!record.ok() || !record->has_vector) return record.ok();
+                            live.rows.push_back(format::LastNumberOfKey(key));
+                            if (live.ids.size() >= kIdsKept) return true;
+                            auto id = format::IdFromBytes(record->id, view.schema->id_type);
+                            inner = id.status();
+                            if (id.ok()) live.ids.push_back(*std::move(id));
+                            return id.ok();
+                          }));
+  QUARRY_TRY(inner);
   return live;
 }
 
@@ -69,7 +73,8 @@ Result<std::uint64_t> LeaveOutQuarantined(const Reader& reader,
     for (const auto& [first, last] : slab.slab->Quarantined()) {
       if (first >= slab.rows) continue;
       const auto range = RowRange(slab, first, std::min(last, slab.rows - 1));
-      LiveRows live = LiveRowsIn(reader.state().catalog(), view, range.first, range.second);
+      QUARRY_ASSIGN(LiveRows live,
+                    LiveRowsIn(reader.state().catalog(), view, range.first, range.second));
       if (chosen) {
         if (sorted.empty()) sorted = *chosen;
         std::sort(sorted.begin(), sorted.end());

@@ -96,10 +96,10 @@ class StoreCore {
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
   // In store_verify.cc. Returns soon after go_on() has become false.
   void Scrub(const std::function<bool()>& go_on);
-  void ScrubCollection(const engine::State& state, const engine::CollectionView& view,
-                       engine::Throttle& throttle, const std::function<bool()>& go_on);
+  void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
+                 const std::function<bool()>& go_on);
   Status RebuildSketch(std::uint32_t collection, std::uint64_t slab, format::PlaneKind kind,
-                       const std::function<bool()>& go_on);
+                       const storage::Sketch* seen, const std::function<bool()>& go_on);
   Status SyncSlabs();
   Status Synced(const Status& status);
   void Poison(const Status& cause);

@@ -35,20 +35,16 @@ const storage::Sketch* SketchOf(const State& state, std::uint64_t slab, PlaneKin
   return nullptr;
 }
 
-engine::CollectionFacts FactsOf(const CollectionView& view) {
+// Of a collection that has one slab only.
+engine::CollectionFacts FactsOf(const CollectionView& view, const SlabView& slab) {
   engine::CollectionFacts facts;
   facts.name = view.name;
   facts.number = view.number;
   facts.schema = *view.schema;
-  for (const SlabView& slab : view.slabs) {
-    facts.slabs.push_back({slab.slab->number(), slab.first_row, slab.last_row, slab.rows,
-                           slab.slab->capacity_rows(), slab.sketch != nullptr,
-                           slab.pca != nullptr ? format::PcaState::kPresent : slab.pca_state});
-    if (slab.pca == nullptr && facts.slabs.back().pca == format::PcaState::kPresent) {
-      facts.slabs.back().pca = format::PcaState::kNone;
-    }
-  }
-  facts.has_active = view.has_active;
+  facts.slabs.push_back(
+      {slab.slab->number(), slab.first_row, slab.last_row, slab.rows, slab.slab->capacity_rows(),
+       slab.sketch != nullptr,
+       slab.pca != nullptr ? format::PcaState::kPresent : format::PcaState::kNone});
   return facts;
 }
 
@@ -80,65 +76,71 @@ Result<VerifyReport> StoreCore::Verify(const VerifyOptions& options) const {
 
 void StoreCore::Scrub(const std::function<bool()>& go_on) {
   while (go_on()) {
-    std::uint64_t bytes = 0;
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> slabs;  // collection, slab
     if (const auto state = current_.load(); state != nullptr) {
-      engine::Throttle throttle(options_.scrub_bytes_per_second, go_on);
       for (const auto& collection : state->collections()) {
-        ScrubCollection(*state, *collection, throttle, go_on);
+        for (const SlabView& slab : collection->slabs) {
+          slabs.emplace_back(collection->number, slab.slab->number());
+        }
       }
-      bytes = throttle.bytes();
     }
-    const auto due = std::chrono::milliseconds(bytes * 1000 / options_.scrub_bytes_per_second);
+    engine::Throttle throttle(options_.scrub_bytes_per_second, go_on);
+    for (const auto& [collection, slab] : slabs) ScrubSlab(collection, slab, throttle, go_on);
+    const auto due =
+        std::chrono::milliseconds(throttle.bytes() * 1000 / options_.scrub_bytes_per_second);
     for (auto rest = kScrubRest - due; rest.count() > 0 && go_on(); rest -= kScrubStep) {
       std::this_thread::sleep_for(kScrubStep);
     }
   }
 }
 
-void StoreCore::ScrubCollection(const State& state, const CollectionView& view,
-                                engine::Throttle& throttle, const std::function<bool()>& go_on) {
-  const engine::CollectionFacts facts = FactsOf(view);
-  engine::StoreFacts store;
-  store.uuid = record_.uuid;
-  engine::DamageList damages;
-  const storage::Directory& directory = state.catalog().catalog().directory();
-  const engine::CheckContext context{directory, state.catalog(), store,  *kernels_,
-                                     false,     throttle,        damages};
-  engine::BlockStream blocks(directory, store.uuid, facts, /*rows_only=*/false, throttle);
-  engine::TileCheck tiles(context, facts);
+// A state is held for one slab only: it holds the disk space of all that it refers to.
+void StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
+                          const std::function<bool()>& go_on) {
+  const auto state = current_.load();
+  const auto view = state == nullptr ? nullptr : state->Find(collection);
+  if (view == nullptr) return;
+  const auto found = std::find_if(view->slabs.begin(), view->slabs.end(),
+                                  [&](const auto& one) { return one.slab->number() == slab; });
+  if (found == view->slabs.end()) return;
   const auto log = [&](const std::string& line) {
     if (options_.log) options_.log(LogLevel::kError, "scrub: " + line);
   };
+  const engine::CollectionFacts facts = FactsOf(*view, *found);
+  engine::StoreFacts store;
+  store.uuid = record_.uuid;
+  engine::DamageList damages;
+  const storage::Directory& directory = state->catalog().catalog().directory();
+  const engine::CheckContext context{directory, state->catalog(), store,  *kernels_,
+                                     false,     throttle,         damages};
+  engine::BlockStream blocks(directory, store.uuid, facts, /*rows_only=*/false, throttle);
+  engine::TileCheck tiles(context, facts);
   while (true) {
     const auto block = blocks.Next();
-    if (!block.ok() || !*block) break;
-    if (!tiles.Add(**block).ok()) break;
+    if (!block.ok() || !*block || !tiles.Add(**block).ok()) break;  // the end, or not to go on
     if ((*block)->status.ok()) continue;
-    const SlabView& slab = view.slabs[(*block)->slab];
-    slab.slab->Quarantine((*block)->position, (*block)->position + (*block)->count - 1);
+    found->slab->Quarantine((*block)->position, (*block)->position + (*block)->count - 1);
     const std::pair range((*block)->first_row, (*block)->last_row);
-    log(engine::DescribeRows(view, slab, range,
-                             engine::LiveRowsIn(state.catalog(), view, range.first, range.second)) +
-        " are damaged: " + (*block)->status.message());
+    const auto live = engine::LiveRowsIn(state->catalog(), *view, range.first, range.second);
+    log(engine::DescribeRows(*view, *found, range, live.ok() ? *live : engine::LiveRows{}) +
+        " are damaged: " + (*block)->status.message() +
+        (live.ok() ? "" : "; their ids: " + live.status().ToString()));
   }
-  std::pair<std::uint64_t, PlaneKind> last{};
-  for (const Damage& damage : damages.damages()) {
-    const auto kind = SketchKindOf(damage);
-    if (!kind || last == std::pair(*damage.slab, *kind) || !go_on()) continue;
-    last = {*damage.slab, *kind};
-    const auto now = current_.load();
-    if (now == nullptr ||
-        SketchOf(*now, *damage.slab, *kind) != SketchOf(state, *damage.slab, *kind)) {
-      continue;  // it was dropped or made again meanwhile
-    }
-    log(damage.file + ": " + damage.text);
-    const Status rebuilt = RebuildSketch(view.number, *damage.slab, *kind, go_on);
-    if (!rebuilt.ok() && go_on()) log(damage.file + " was not made again: " + rebuilt.ToString());
+  for (const PlaneKind kind : {PlaneKind::kSketch, PlaneKind::kPca}) {
+    const auto& all = damages.damages();
+    const auto damage = std::find_if(all.begin(), all.end(),
+                                     [&](const Damage& one) { return SketchKindOf(one) == kind; });
+    if (damage == all.end() || !go_on()) continue;
+    log(damage->file + ": " + damage->text);
+    const storage::Sketch* const seen = SketchOf(*state, slab, kind);
+    const Status rebuilt = RebuildSketch(collection, slab, kind, seen, go_on);
+    if (!rebuilt.ok() && go_on()) log(damage->file + " was not made again: " + rebuilt.ToString());
   }
 }
 
+// Nothing is done where `seen` is not the slab's sketch any more.
 Status StoreCore::RebuildSketch(std::uint32_t collection, std::uint64_t slab, PlaneKind kind,
-                                const std::function<bool()>& go_on) {
+                                const storage::Sketch* seen, const std::function<bool()>& go_on) {
   const std::lock_guard lock(sketch_mutex_);
   const auto find = [&]() -> std::pair<std::shared_ptr<const CollectionView>, const SlabView*> {
     const auto state = current_.load();
@@ -151,10 +153,8 @@ Status StoreCore::RebuildSketch(std::uint32_t collection, std::uint64_t slab, Pl
   };
   auto [view, found] = find();
   if (found == nullptr) return Status::Ok();
-  if (kind == PlaneKind::kPca) {
-    return found->pca == nullptr ? Status::Ok() : AddPca(*view, *found, 1, go_on);
-  }
-  if (found->sketch == nullptr) return Status::Ok();
+  if ((kind == PlaneKind::kPca ? found->pca : found->sketch).get() != seen) return Status::Ok();
+  if (kind == PlaneKind::kPca) return AddPca(*view, *found, 1, go_on);
   const auto old = found->sketch;
   QUARRY_TRY(ChangeSlab(collection, slab, [](SlabView& now) {
     now.sketch = nullptr;

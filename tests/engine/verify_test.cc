@@ -8,6 +8,8 @@
 #include <atomic>
 #include <thread>
 
+#include "engine/verify.h"
+#include "tests/engine/bad_sector_vfs.h"
 #include "tests/engine/damage_store.h"
 
 namespace quarry {
@@ -107,6 +109,44 @@ TEST_F(VerifyTest, WhatIsNoStoreIsNotFoundAndWhatIsInUseIsBusy) {
 TEST_F(VerifyTest, EndsWhenItIsNotToGoOn) {
   EXPECT_THAT(VerifyStore(store().path(), {.go_on = [] { return false; }}),
               Fails(StatusCode::kCancelled));
+}
+
+TEST_F(VerifyTest, LimitedRateDoesNotKeepItFromEnding) {
+  int asked = 0;
+  EXPECT_THAT(
+      VerifyStore(store().path(), {.bytes_per_second = 1, .go_on = [&] { return ++asked < 3; }}),
+      Fails(StatusCode::kCancelled));
+}
+
+TEST_F(VerifyTest, ListsAreAsLongAsIsWantedAndTheRestIsCounted) {
+  const std::string name = "slabs/1.base";
+  const format::PlaneLayout layout = store().HeaderOf(name).layout();
+  store().Flip(name, layout.codes_offset, 0);
+  store().Flip(name, layout.codes_offset + 2 * layout.block_rows * layout.row_bytes, 0);
+  const VerifyReport report = Value(VerifyStore(store().path(), {.max_damages = 1, .max_ids = 2}));
+  store().Restore(name);
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.more_damages, 1u);
+  EXPECT_EQ(report.damages[0].ids.size(), 2u);
+  EXPECT_GT(report.damages[0].ids_total, 2u);
+}
+
+TEST_F(VerifyTest, BadSectorIsDamageOfItsBlock) {
+  const std::string name = "slabs/1.base";
+  const format::PlaneLayout layout = store().HeaderOf(name).layout();
+  const std::uint64_t at = layout.codes_offset + layout.block_rows * layout.row_bytes + 100;
+  BadSectorVfs vfs(name, at, at);
+  std::vector<Status> problems;
+  const auto directory = Value(storage::Directory::OpenDamaged(vfs, store().path(), problems));
+  storage::CatalogOptions options;
+  options.read_only = true;
+  const auto catalog = Value(storage::Catalog::Open(directory, options));
+  const VerifyReport report =
+      Value(engine::VerifyState(*directory, catalog->View(), *Value(kernels::Active()), {}, {}));
+  ASSERT_EQ(report.damages.size(), 1u) << Described(report);
+  EXPECT_EQ(report.damages[0].code, StatusCode::kIoError);
+  EXPECT_EQ(report.damages[0].rows, (std::pair<std::uint64_t, std::uint64_t>(
+                                        layout.block_rows, 2 * layout.block_rows - 1)));
 }
 
 // A sketch whose checksum is right but which promises more than is true.

@@ -1,0 +1,77 @@
+// A Vfs over the operating system's files, of which one has a part that cannot be read.
+
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/vfs.h"
+
+namespace quarry::testing_support {
+
+class BadSectorVfs final : public storage::Vfs {
+ public:
+  // Reads of bytes first .. last of files whose path ends so fail.
+  BadSectorVfs(std::string suffix, std::uint64_t first, std::uint64_t last)
+      : suffix_(std::move(suffix)), first_(first), last_(last) {}
+
+  Result<std::unique_ptr<storage::File>> OpenFile(const std::string& path, Open mode) override {
+    auto file = base_.OpenFile(path, mode);
+    if (!file.ok() || !path.ends_with(suffix_)) return file;
+    return std::unique_ptr<storage::File>(new BadFile(*this, *std::move(file)));
+  }
+  Result<std::unique_ptr<storage::Mapping>> Map(const std::string& path,
+                                                std::uint64_t bytes) override {
+    return base_.Map(path, bytes);
+  }
+  Result<std::unique_ptr<storage::Lock>> LockFile(const std::string& path,
+                                                  bool exclusive) override {
+    return base_.LockFile(path, exclusive);
+  }
+  Status CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
+  Status SyncDirectory(const std::string& path) override { return base_.SyncDirectory(path); }
+  Status Remove(const std::string& path) override { return base_.Remove(path); }
+  Status Rename(const std::string& from, const std::string& to) override {
+    return base_.Rename(from, to);
+  }
+  Result<std::vector<std::string>> List(const std::string& path) override {
+    return base_.List(path);
+  }
+  Result<bool> Exists(const std::string& path) override { return base_.Exists(path); }
+  Result<std::uint64_t> FreeBytes(const std::string& path) override {
+    return base_.FreeBytes(path);
+  }
+
+ private:
+  class BadFile final : public storage::File {
+   public:
+    BadFile(const BadSectorVfs& vfs, std::unique_ptr<storage::File> base)
+        : vfs_(vfs), base_(std::move(base)) {}
+    Status ReadAt(std::uint64_t offset, std::span<std::byte> out) const override {
+      if (offset <= vfs_.last_ && offset + out.size() > vfs_.first_) {
+        return Status::IoError("read: input/output error");
+      }
+      return base_->ReadAt(offset, out);
+    }
+    Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      return base_->WriteAt(offset, bytes);
+    }
+    Status Sync() override { return base_->Sync(); }
+    Status Allocate(std::uint64_t bytes) override { return base_->Allocate(bytes); }
+    Result<std::uint64_t> Size() const override { return base_->Size(); }
+
+   private:
+    const BadSectorVfs& vfs_;
+    const std::unique_ptr<storage::File> base_;
+  };
+
+  storage::Vfs& base_ = storage::Vfs::Posix();
+  const std::string suffix_;
+  const std::uint64_t first_;
+  const std::uint64_t last_;
+};
+
+}  // namespace quarry::testing_support
