@@ -30,7 +30,11 @@ class CollectionCheck final : public RowHandler {
 
   Status Run(CheckCounts& counts) {
     QUARRY_TRY(CheckNumbers());
-    BlockStream blocks(context_.directory, context_.store.uuid, collection_, context_.quick,
+    using Reading = BlockStream::Reading;
+    const Reading reading = context_.quick ? Reading::kRowsOnly
+                            : online_      ? Reading::kGrowing
+                                           : Reading::kExact;
+    BlockStream blocks(context_.directory, context_.store.uuid, collection_, reading,
                        context_.throttle);
     QUARRY_TRY(WalkRows(context_.view, collection_, blocks, *this));
     FlushBlock();

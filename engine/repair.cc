@@ -45,8 +45,8 @@ class Keeper final : public engine::RowHandler {
         report_(report) {}
 
   Status Run(const std::string& store_uuid, engine::Throttle& throttle) {
-    engine::BlockStream blocks(*from_.directory, store_uuid, collection_, /*rows_only=*/false,
-                               throttle);
+    engine::BlockStream blocks(*from_.directory, store_uuid, collection_,
+                               engine::BlockStream::Reading::kGrowing, throttle);
     QUARRY_TRY(engine::WalkRows(view_, collection_, blocks, *this));
     FlushBlock();
     QUARRY_TRY(FlushRecords());

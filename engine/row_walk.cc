@@ -73,7 +73,7 @@ Result<RowBlock> BlockStream::Read() {
     }
     plane_ = *std::move(opened);
   }
-  const std::uint32_t at_once = rows_only_ ? kRowsAtOnce : plane_->layout().block_rows;
+  const std::uint32_t at_once = rows_only() ? kRowsAtOnce : plane_->layout().block_rows;
   block.count = std::min(at_once, slab().rows - position_);
   block.first_row = next_row_;
   block.status = Load(block);
@@ -84,16 +84,17 @@ Result<RowBlock> BlockStream::Read() {
   }
   position_ += block.count;
   QUARRY_TRY(throttle_.Add(
-      block.count * (rows_only_ ? sizeof(std::uint64_t) : plane_->layout().bytes_per_row())));
+      block.count * (rows_only() ? sizeof(std::uint64_t) : plane_->layout().bytes_per_row())));
   return block;
 }
 
 Status BlockStream::Load(RowBlock& block) const {
-  if (rows_only_) {
+  if (rows_only()) {
     block.data.rows.resize(block.count);
     return plane_->ReadRows(block.position, block.data.rows);
   }
-  return plane_->ReadBlock(block.position / plane_->layout().block_rows, slab().rows, block.data);
+  return plane_->ReadBlock(block.position / plane_->layout().block_rows, slab().rows,
+                           reading_ == Reading::kGrowing, block.data);
 }
 
 // Row numbers must rise, and be those that the catalog speaks of.

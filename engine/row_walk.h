@@ -29,13 +29,18 @@ struct RowBlock {
 // The blocks of a collection, in order of rows. Not thread-safe.
 class BlockStream {
  public:
-  // Borrows all. `rows_only`: reads row numbers, and checks no checksum.
+  enum class Reading {
+    kExact,     // only what rests on a checksum of just the committed rows, as opening does
+    kGrowing,   // rows may have been written behind them
+    kRowsOnly,  // row numbers, without a look at checksums
+  };
+  // Borrows all.
   BlockStream(const storage::Directory& directory, const std::string& store_uuid,
-              const CollectionFacts& collection, bool rows_only, Throttle& throttle)
+              const CollectionFacts& collection, Reading reading, Throttle& throttle)
       : directory_(directory),
         store_uuid_(store_uuid),
         collection_(collection),
-        rows_only_(rows_only),
+        reading_(reading),
         throttle_(throttle) {}
 
   // nullopt: there are no more. Errors: kCancelled.
@@ -44,6 +49,7 @@ class BlockStream {
  private:
   const format::SlabRecord& slab() const { return collection_.slabs[slab_]; }
   Result<RowBlock> Read();
+  bool rows_only() const { return reading_ == Reading::kRowsOnly; }
   Status Load(RowBlock& block) const;
   Status CheckRows(const RowBlock& block) const;
   void Extend(RowBlock& damaged, RowBlock&& block) const;
@@ -51,7 +57,7 @@ class BlockStream {
   const storage::Directory& directory_;
   const std::string& store_uuid_;
   const CollectionFacts& collection_;
-  const bool rows_only_;
+  const Reading reading_;
   Throttle& throttle_;
   std::size_t slab_ = 0;
   std::optional<storage::PlaneReader> plane_;  // of that slab

@@ -113,7 +113,8 @@ void StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::
   const storage::Directory& directory = state->catalog().catalog().directory();
   const engine::CheckContext context{directory, state->catalog(), store,  *kernels_,
                                      false,     throttle,         damages};
-  engine::BlockStream blocks(directory, store.uuid, facts, /*rows_only=*/false, throttle);
+  engine::BlockStream blocks(directory, store.uuid, facts, engine::BlockStream::Reading::kGrowing,
+                             throttle);
   engine::TileCheck tiles(context, facts);
   while (true) {
     const auto block = blocks.Next();

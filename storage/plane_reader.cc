@@ -32,13 +32,15 @@ Result<PlaneReader> PlaneReader::Open(const Directory& directory,
   return PlaneReader(std::move(plane.header), std::move(plane.file));
 }
 
-Status PlaneReader::ReadBlock(std::uint64_t block, std::uint32_t committed, Block& out) const {
+Status PlaneReader::ReadBlock(std::uint64_t block, std::uint32_t committed, bool grows,
+                              Block& out) const {
   const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
   const std::uint32_t wanted = std::min(committed - first, layout_.block_rows);
+  const std::uint32_t room = std::min(layout_.block_rows, header_.capacity_rows - first);
   Status status;
   for (int look = 0; look < kLooks; ++look) {
-    status = ReadOnce(block, wanted, out);
-    if (status.code() != StatusCode::kCorruption || wanted == layout_.block_rows) break;
+    status = ReadOnce(block, wanted, grows ? room : wanted, out);
+    if (status.code() != StatusCode::kCorruption || !grows) break;
   }
   out.rows.resize(wanted);
   out.norms.resize(wanted);
@@ -47,14 +49,15 @@ Status PlaneReader::ReadBlock(std::uint64_t block, std::uint32_t committed, Bloc
   return status;
 }
 
-// Reads as many rows as the records speak of, since their checksums cover them all.
-Status PlaneReader::ReadOnce(std::uint64_t block, std::uint32_t wanted, Block& out) const {
+// Reads as many rows as the records speak of that cover `wanted` to `room` rows, since
+// their checksums are of them all.
+Status PlaneReader::ReadOnce(std::uint64_t block, std::uint32_t wanted, std::uint32_t room,
+                             Block& out) const {
   std::array<std::byte, 2 * kBlockRecordBytes> bytes;
   QUARRY_TRY(file_->ReadAt(layout_.blocks_offset + block * bytes.size(), bytes));
   Records records;
   std::uint32_t most = wanted;
   const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
-  const std::uint32_t room = std::min(layout_.block_rows, header_.capacity_rows - first);
   for (std::size_t slot = 0; slot < records.size(); ++slot) {
     auto record = format::DecodeBlockRecord(
         std::span(bytes).subspan(slot * kBlockRecordBytes, kBlockRecordBytes), header_.slab, block);

@@ -33,9 +33,9 @@ class PlaneReader {
     std::vector<std::byte> codes;
   };
   // The rows of one block that are among the first `committed` of the plane, checked.
-  // Rows may be appended meanwhile.
+  //   grows   whether rows may have been committed behind them, and may be now
   // Errors: kCorruption, kIoError; `out` is then not to be used.
-  Status ReadBlock(std::uint64_t block, std::uint32_t committed, Block& out) const;
+  Status ReadBlock(std::uint64_t block, std::uint32_t committed, bool grows, Block& out) const;
 
   // Row numbers at positions first .. first + out.size() - 1, not checked.
   Status ReadRows(std::uint32_t first, std::span<std::uint64_t> out) const;
@@ -57,7 +57,7 @@ class PlaneReader {
   PlaneReader(format::PlaneHeader header, std::unique_ptr<File> file)
       : header_(std::move(header)), layout_(header_.layout()), file_(std::move(file)) {}
 
-  Status ReadOnce(std::uint64_t block, std::uint32_t wanted, Block& out) const;
+  Status ReadOnce(std::uint64_t block, std::uint32_t wanted, std::uint32_t room, Block& out) const;
 
   format::PlaneHeader header_;
   format::PlaneLayout layout_;

@@ -240,17 +240,25 @@ std::uint64_t Slab::ChecksumOf(std::uint32_t first, std::uint32_t count) const {
   return format::Checksum(pieces);
 }
 
+// Whether a record of a block matches it that covers `least` to `most` rows.
+bool Slab::IsVouchedFor(std::uint64_t block, std::uint32_t least, std::uint32_t most) const {
+  const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
+  for (const unsigned slot : {0u, 1u}) {
+    const auto record = Record(block, slot);
+    if (!record || record->rows < least || record->rows > most) continue;
+    if (record->checksum == ChecksumOf(first, record->rows)) return true;
+  }
+  return false;
+}
+
 bool Slab::Matches(std::uint64_t block, std::uint32_t committed) const {
   const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
+  const std::uint32_t room = std::min(capacity_rows() - first, layout_.block_rows);
   const std::uint32_t wanted = std::min(committed - first, layout_.block_rows);
-  // A block that grows may be written to between a look at its record and at its rows.
+  // The block may be written to between a look at its record and at its rows.
   for (int look = 0; look < kLooks; ++look) {
-    for (const unsigned slot : {0u, 1u}) {
-      const auto record = Record(block, slot);
-      if (!record || record->rows < wanted || record->rows > capacity_rows() - first) continue;
-      if (record->checksum == ChecksumOf(first, record->rows)) return true;
-    }
-    if (wanted == layout_.block_rows) break;
+    if (IsVouchedFor(block, wanted, room)) return true;
+    if (wanted == room) break;
   }
   return false;
 }
@@ -258,10 +266,11 @@ bool Slab::Matches(std::uint64_t block, std::uint32_t committed) const {
 Status Slab::Verify(std::uint32_t first, std::uint32_t committed) const {
   const std::uint32_t block_rows = layout_.block_rows;
   for (std::uint64_t block = first / block_rows; block * block_rows < committed; ++block) {
-    if (Matches(block, committed)) continue;
     const auto start = static_cast<std::uint32_t>(block * block_rows);
+    const std::uint32_t rows_here = std::min(committed - start, block_rows);
+    if (IsVouchedFor(block, rows_here, rows_here)) continue;
     return Status::Corruption(NameOf(number()) + ": positions " + std::to_string(start) + " to " +
-                              std::to_string(std::min(committed, start + block_rows) - 1) +
+                              std::to_string(start + rows_here - 1) +
                               " do not match their checksum");
   }
   return Status::Ok();

@@ -143,8 +143,8 @@ class Slab {
   // checksums. Errors: kCorruption, naming the first bad block's rows.
   Status Verify(std::uint32_t first, std::uint32_t committed) const;
 
-  // Whether the first `committed` rows of the slab match their checksum where they are
-  // in this block. Rows may be appended meanwhile.
+  // Whether the rows of a block that are among the first `committed` match a checksum.
+  // Unlike for Verify, rows may have been committed behind them, and may be now.
   bool Matches(std::uint64_t block, std::uint32_t committed) const;
   std::uint32_t block_rows() const { return layout_.block_rows; }
 
@@ -167,6 +167,7 @@ class Slab {
   const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
   std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
   std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
+  bool IsVouchedFor(std::uint64_t block, std::uint32_t least, std::uint32_t most) const;
   Status WriteSketch(Sketch& sketch, std::uint32_t first_tile, std::uint32_t last_tile) const;
   Status RebuildSketch(std::uint32_t committed);
   Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
