@@ -32,6 +32,9 @@ TEST(TypesTest, EveryNameReadsBack) {
   ExpectNamesReadBack({FieldType::kBool, FieldType::kInt, FieldType::kFloat, FieldType::kString},
                       ParseFieldType);
   ExpectNamesReadBack({ZeroVectors::kRefuse, ZeroVectors::kAllow}, ParseZeroVectors);
+  ExpectNamesReadBack(
+      {SketchPolicy::kAuto, SketchPolicy::kNone, SketchPolicy::kI8, SketchPolicy::kPca},
+      ParseSketchPolicy);
 }
 
 TEST(TypesTest, UnknownNamesAreAnsweredWithTheKnownOnes) {
@@ -45,6 +48,8 @@ TEST(TypesTest, UnknownNamesAreAnsweredWithTheKnownOnes) {
             "unknown field type \"date\"; expected bool, int, float or string");
   EXPECT_EQ(ParseZeroVectors("drop").status().message(),
             "unknown policy for zero vectors \"drop\"; expected refuse or allow");
+  EXPECT_EQ(ParseSketchPolicy("f8").status().message(),
+            "unknown sketch \"f8\"; expected auto, none, i8 or pca");
 }
 
 TEST(TypesTest, ANameMustBeWhole) {
@@ -70,6 +75,10 @@ TEST(TypesTest, StoredNumbersNeverChange) {
   EXPECT_EQ(static_cast<int>(FieldType::kString), 4);
   EXPECT_EQ(static_cast<int>(ZeroVectors::kRefuse), 1);
   EXPECT_EQ(static_cast<int>(ZeroVectors::kAllow), 2);
+  EXPECT_EQ(static_cast<int>(SketchPolicy::kAuto), 1);
+  EXPECT_EQ(static_cast<int>(SketchPolicy::kNone), 2);
+  EXPECT_EQ(static_cast<int>(SketchPolicy::kI8), 3);
+  EXPECT_EQ(static_cast<int>(SketchPolicy::kPca), 4);
 }
 
 TEST(IdTest, PrintsTheNumberOrTheText) {

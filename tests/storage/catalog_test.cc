@@ -310,6 +310,36 @@ TEST_F(CatalogTest, DiskBytesGrowWithWhatIsStored) {
   EXPECT_GE(*after, *before + (1 << 20));
 }
 
+TEST_F(CatalogTest, DiskBytesOfARangeAreThoseOfItsKeys) {
+  Open();
+  Put(Family::kRows, "b", std::string(1 << 20, 'x'));
+  EXPECT_GE(catalog_->DiskBytes(Family::kRows, "a", "c"), 1u << 20);
+  EXPECT_LT(catalog_->DiskBytes(Family::kRows, "c", "d"), 1u << 20);
+  EXPECT_LT(catalog_->DiskBytes(Family::kIds, "a", "c"), 1u << 20);
+}
+
+// What a crash leaves of the last record of the log is dropped, and said.
+TEST_F(CatalogTest, WarningsOfRocksDbGoToTheLogOfTheStore) {
+  Open();
+  Put(Family::kRows, "a", "1");
+  catalog_.reset();
+  for (const auto& entry : fs::directory_iterator(path_ + "/catalog")) {
+    if (entry.path().extension() != ".log") continue;
+    std::ofstream(entry.path(), std::ios::app | std::ios::binary) << std::string(100, '\1');
+  }
+  std::vector<std::string> warnings;
+  CatalogOptions options;
+  options.log = [&](int severity, std::string_view line) {
+    EXPECT_TRUE(severity == 2 || severity == 3) << severity;
+    warnings.emplace_back(line);
+  };
+  auto catalog = Catalog::Open(*Directory::Open(Vfs::Posix(), path_, Mode::kWrite), options);
+  ASSERT_OK(catalog);
+  EXPECT_THAT((*catalog)->View()->Get(Family::kRows, "a").value(),
+              testing::Optional(std::string("1")));
+  EXPECT_THAT(warnings, testing::Contains(testing::HasSubstr("dropping")));
+}
+
 TEST_F(CatalogTest, ReadOnlyOpenReadsTablesAndLog) {
   Open();
   for (int i = 0; i < 5; ++i)

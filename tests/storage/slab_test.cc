@@ -91,6 +91,18 @@ TEST_F(SlabTest, RowsComeBackAtEveryLevel) {
   }
 }
 
+TEST_F(SlabTest, AskingForRowsInAdvanceChangesNothing) {
+  for (const Level level : {Level::kF32, Level::kI8}) {
+    PlaneHeader header = Header(level, 5, 64);
+    header.slab = static_cast<std::uint64_t>(level);
+    const TestRows rows(header, 1000, 64, 1);
+    const auto slab = Create(header);
+    ASSERT_OK(slab->Append(0, 0, rows.staged(), 1));
+    for (std::size_t position = 0; position < 64; ++position) slab->PrefetchRow(position);
+    ExpectRows(*slab, 0, rows);
+  }
+}
+
 TEST_F(SlabTest, RowsComeBackAfterReopening) {
   const PlaneHeader header = Header(Level::kI8, 5, 64);
   const TestRows rows(header, 1000, 60, 1);
