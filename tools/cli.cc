@@ -154,7 +154,7 @@ std::string CommandLine::Misuse(const CliCommand& command) const {
   return command.check ? command.check() : "";
 }
 
-int CommandLine::Run(int argc, char** argv) {
+std::optional<int> CommandLine::Parse(int argc, char** argv) {
   // The first argument that is no option has to be a command; CLI11 would go on
   // looking for one behind it.
   for (int i = 1; i < argc; ++i) {
@@ -174,20 +174,20 @@ int CommandLine::Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return FailParse(error);
   }
-  return RunParsed();
-}
-
-int CommandLine::RunParsed() {
   const std::vector<CLI::App*> parsed = app_.get_subcommands();
   if (parsed.empty()) {
     const std::vector<std::string> extras = app_.remaining();
     return Fail(extras.empty() ? "no command is given" : "unknown option " + extras[0]);
   }
-  const CliCommand& command = *Find(parsed[0]->get_name());
-  const std::string misuse = Misuse(command);
+  const std::string misuse = Misuse(*Find(parsed[0]->get_name()));
   if (!misuse.empty()) return Fail(misuse);
+  return std::nullopt;
+}
 
-  const Result<int> result = command.run();
+int CommandLine::Run(int argc, char** argv) {
+  const std::optional<int> code = Parse(argc, argv);
+  if (code) return *code;
+  const Result<int> result = Find(app_.get_subcommands()[0]->get_name())->run();
   if (result.ok()) return *result;
   PrintError(result.status().message());
   return Interrupted() ? kExitInterrupted : ExitCodeOf(result.status().code());

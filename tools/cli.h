@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ class CommandLine {
 
   // Parses and runs. Returns the exit code; errors are printed.
   int Run(int argc, char** argv);
+
+  // Parses only. Returns the exit code where no command is to be run: of help and
+  // the version, which are printed, and of wrong usage.
+  std::optional<int> Parse(int argc, char** argv);
 
  private:
   void AddGlobalOptions();
@@ -63,8 +68,6 @@ class CommandLine {
   std::string Help() const;  // of the command, if one was parsed
   int Fail(const std::string& message);
   int FailParse(const CLI::ParseError& error);
-  int RunParsed();
-
   // What CLI11 found no place for, or a required argument that is absent; "" for
   // none.
   std::string Misuse(const CliCommand& command) const;
