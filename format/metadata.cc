@@ -145,6 +145,10 @@ Status WriteVector(flexbuffers::Vector vector, std::size_t depth, std::string& o
 
 Status WriteJson(flexbuffers::Reference value, std::size_t depth, std::string& out) {
   if (depth > kMaxMetadataDepth + 1) return Status::Corruption("metadata nests too deep");
+  if (out.size() > kMaxDecodedTextBytes) {
+    return Status::Corruption("metadata stands for more than " +
+                              std::to_string(kMaxDecodedTextBytes) + " bytes of JSON");
+  }
   if (value.IsMap()) return WriteMap(value.AsMap(), depth, out);
   if (value.IsVector()) return WriteVector(value.AsVector(), depth, out);
   if (value.IsBool()) {
@@ -205,6 +209,11 @@ bool AppendFieldValue(flexbuffers::Reference value, FieldType type, std::string&
 }  // namespace
 
 Result<std::string> EncodeMetadata(std::string_view json) {
+  if (json.size() > kMaxMetadataTextBytes) {
+    return Status::InvalidArgument("metadata has " + std::to_string(json.size()) +
+                                   " bytes of JSON; at most " +
+                                   std::to_string(kMaxMetadataTextBytes) + " are accepted");
+  }
   thread_local simdjson::dom::parser parser;
   simdjson::dom::element root;
   const auto error = parser.parse(json.data(), json.size()).get(root);

@@ -1,5 +1,6 @@
 #include "format/metadata.h"
 
+#include <flatbuffers/flexbuffers.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -189,6 +190,15 @@ TEST(Metadata, RefusesMoreThanTheSizeLimit) {
   EXPECT_THAT(result.status().message(), HasSubstr("1048576"));
 }
 
+TEST(Metadata, RefusesMoreTextThanTheLimit) {
+  std::string json(kMaxMetadataTextBytes, ' ');
+  json.replace(0, 2, "{}");
+  EXPECT_OK(EncodeMetadata(json));
+  const auto result = EncodeMetadata(json + " ");
+  EXPECT_THAT(result, Fails(StatusCode::kInvalidArgument));
+  EXPECT_THAT(result.status().message(), HasSubstr("16777217 bytes of JSON"));
+}
+
 TEST(Metadata, NamesTheKeyThatIsThereTwice) {
   EXPECT_THAT(EncodeMetadata(R"({"price":1,"price":2})").status().message(),
               HasSubstr("\"price\""));
@@ -204,6 +214,23 @@ TEST(DecodeMetadata, RefusesWhatIsNoMap) {
 
 constexpr std::string_view kSample =
     R"({"a":[1,2,{"x":"y"}],"b":"text","c":-1.5,"d":18446744073709551615,"e":null,"f":true,"g":{}})";
+
+// 1,000 elements that are one text: 100 KB stand for 100 MB.
+TEST(DecodeMetadata, RefusesASmallValueThatStandsForMuchText) {
+  flexbuffers::Builder builder(512, flexbuffers::BUILDER_FLAG_SHARE_KEYS_AND_STRINGS);
+  const std::string text(100'000, 'x');
+  builder.Map([&] {
+    builder.Vector("a", [&] {
+      for (int i = 0; i < 1000; ++i) builder.String(text);
+    });
+  });
+  builder.Finish();
+  const auto& bytes = builder.GetBuffer();
+  ASSERT_LT(bytes.size(), 200'000u);
+  const auto result = DecodeMetadata({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  EXPECT_THAT(result, Fails(StatusCode::kCorruption));
+  EXPECT_THAT(result.status().message(), HasSubstr("stands for more than"));
+}
 
 TEST(DecodeMetadata, TruncationNeverCrashes) {
   const std::string encoded = *EncodeMetadata(kSample);
