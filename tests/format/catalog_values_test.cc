@@ -428,5 +428,22 @@ TEST(CheckName, RefusesTheRest) {
   }
 }
 
+TEST(WantsSketch, FollowsPolicyDimAndLevel) {
+  const auto wants = [](SketchPolicy policy, std::size_t dim, Level level) {
+    CollectionSchema schema;
+    schema.sketch = policy;
+    schema.dim = dim;
+    schema.level = level;
+    return std::pair(WantsSketch(schema), WantsPca(schema));
+  };
+  constexpr std::size_t kDim = 64;
+  EXPECT_EQ(wants(SketchPolicy::kAuto, kDim, Level::kF32), std::pair(true, true));
+  EXPECT_EQ(wants(SketchPolicy::kAuto, kDim - 1, Level::kF32), std::pair(false, false));
+  EXPECT_EQ(wants(SketchPolicy::kAuto, kDim, Level::kI8), std::pair(false, false));
+  EXPECT_EQ(wants(SketchPolicy::kNone, kDim, Level::kF32), std::pair(false, false));
+  EXPECT_EQ(wants(SketchPolicy::kI8, 1, Level::kI8), std::pair(true, false));
+  EXPECT_EQ(wants(SketchPolicy::kPca, 1, Level::kI8), std::pair(true, true));
+}
+
 }  // namespace
 }  // namespace quarry::format
