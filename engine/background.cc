@@ -39,7 +39,7 @@ void Background::Run() {
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stopping_ || awake_; });
-      if (stopping_) return;
+      if (wake_.wait_for(lock, delay_, [&] { return stopping_.load(); })) return;
       awake_ = false;
     }
     work_(go_on);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -15,10 +16,11 @@ namespace quarry::engine {
 // Thread-safe. The thread starts at the first Wake.
 class Background {
  public:
-  // `work` runs once after any number of Wakes; it returns soon after go_on() has
-  // become false, and must not throw.
+  // `work` runs once after any number of Wakes, `delay` after the first of them; it
+  // returns soon after go_on() has become false, and must not throw.
   using Work = std::function<void(const std::function<bool()>& go_on)>;
-  explicit Background(Work work) : work_(std::move(work)) {}
+  explicit Background(Work work, std::chrono::milliseconds delay = {})
+      : work_(std::move(work)), delay_(delay) {}
   ~Background() { Stop(); }
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
@@ -32,6 +34,7 @@ class Background {
   void Run();
 
   const Work work_;
+  const std::chrono::milliseconds delay_;
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;

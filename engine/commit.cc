@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
 #include <utility>
 
+#include "engine/commit_draft.h"
 #include "engine/tombstones.h"
 #include "format/keys.h"
 #include "format/metadata.h"
@@ -16,26 +16,15 @@ namespace {
 using Kind = Batch::Operation::Kind;
 using storage::Family;
 
-constexpr std::uint64_t kFirstSlabBytes = 128 * 1024;
-
 }  // namespace
 
-// A collection as the commit will leave it.
-struct Commit::Draft {
-  CollectionView view;
-  std::vector<std::uint32_t> committed_rows;                   // by slab, before this commit
-  std::map<std::size_t, std::shared_ptr<DeadRows>> dead;       // own copies, by slab
-  std::map<std::uint64_t, std::vector<std::uint64_t>> killed;  // rows by chunk
-  std::set<std::size_t> appended;                              // slabs
-  std::vector<std::shared_ptr<storage::Slab>> created;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> assigned;  // ids, first and last
-  bool manifest_changed = false;
-};
-
-Commit::Commit(CommitContext context, std::shared_ptr<const State> base,
+Commit::Commit(const CommitContext& context, std::shared_ptr<const State> base,
+               storage::CatalogGroup& catalog, const PlacedBySlab& placed_before,
                const format::StoreState& store_state)
-    : context_(std::move(context)),
+    : context_(context),
       base_(std::move(base)),
+      catalog_(catalog),
+      placed_before_(placed_before),
       store_state_(store_state),
       batch_(context_.catalog->NewBatch()) {
   ++store_state_.sequence;
@@ -43,9 +32,7 @@ Commit::Commit(CommitContext context, std::shared_ptr<const State> base,
 
 Commit::~Commit() {
   if (kept_) return;
-  for (auto& [number, draft] : drafts_) {
-    for (const auto& slab : draft.created) slab->MarkObsolete();
-  }
+  for (const auto& slab : created_) slab->MarkObsolete();
 }
 
 Result<Commit::Draft*> Commit::DraftOf(std::uint32_t collection) {
@@ -55,7 +42,6 @@ Result<Commit::Draft*> Commit::DraftOf(std::uint32_t collection) {
   if (view == nullptr) return Status::NotFound("the collection was dropped");
   Draft& draft = drafts_[collection];
   draft.view = *view;
-  for (const SlabView& slab : view->slabs) draft.committed_rows.push_back(slab.rows);
   return &draft;
 }
 
@@ -66,7 +52,7 @@ Status Commit::Apply(const Prepared& op) {
   std::vector<std::string> keys;
   keys.reserve(op.ids.size());
   for (const std::string& id : op.ids) keys.push_back(format::IdKey(op.collection, id));
-  QUARRY_ASSIGN(const auto old, base_->catalog().MultiGet(Family::kIds, keys));
+  QUARRY_ASSIGN(const auto old, catalog_.MultiGet(Family::kIds, keys));
   switch (op.kind) {
     case Kind::kUpsert:
     case Kind::kInsert:
@@ -121,7 +107,7 @@ Status Commit::Add(Draft& draft, const Prepared& op,
   view.next_row += op.records;
   view.records += op.records;
   changed_ = true;
-  return op.has_vectors ? AppendVectors(draft, op, first_row) : Status::Ok();
+  return op.has_vectors ? PlaceVectors(draft, op, first_row) : Status::Ok();
 }
 
 Status Commit::AssignIds(Draft& draft, std::size_t count, std::vector<std::string>& ids) {
@@ -200,7 +186,7 @@ Status Commit::Kill(Draft& draft, std::uint64_t row) {
   batch_.Delete(Family::kRows, format::RowKey(view.number, row));
   --view.records;
 
-  const auto place = view.Find(row);
+  const auto place = PlaceOf(view, row);
   if (!place) return Status::Ok();  // it had no vector
   auto& dead = draft.dead[place->slab];
   if (dead == nullptr) {
@@ -217,9 +203,8 @@ Status Commit::Kill(Draft& draft, std::uint64_t row) {
   return Status::Ok();
 }
 
-Result<std::string> Commit::ReadRowRecord(const Draft& draft, std::uint64_t row) const {
-  QUARRY_ASSIGN(auto sealed,
-                base_->catalog().Get(Family::kRows, format::RowKey(draft.view.number, row)));
+Result<std::string> Commit::ReadRowRecord(const Draft& draft, std::uint64_t row) {
+  QUARRY_ASSIGN(auto sealed, catalog_.Get(Family::kRows, format::RowKey(draft.view.number, row)));
   if (!sealed) {
     return Status::Corruption("collection " + draft.view.name + ": row " + std::to_string(row) +
                               " has an id but no record");
@@ -247,90 +232,10 @@ Status Commit::DeleteEntries(Draft& draft, std::uint64_t row, const std::string&
       });
 }
 
-Status Commit::AppendVectors(Draft& draft, const Prepared& op, std::uint64_t first_row) {
-  CollectionView& view = draft.view;
-  std::vector<std::uint64_t> rows(op.records);
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = first_row + i;
-
-  for (std::size_t done = 0; done < op.records;) {
-    if (!view.has_active || view.slabs.back().rows == view.slabs.back().slab->capacity_rows()) {
-      QUARRY_TRY(StartSlab(draft, op.records - done));
-    }
-    SlabView& active = view.slabs.back();
-    storage::Slab& slab = *active.slab;
-    const std::size_t n =
-        std::min<std::size_t>(op.records - done, slab.capacity_rows() - active.rows);
-    storage::StagedRows staged;
-    staged.rows = std::span(rows).subspan(done, n);
-    staged.codes = std::span(op.codes).subspan(done * slab.row_bytes(), n * slab.row_bytes());
-    staged.norms = std::span(op.norms).subspan(done, n);
-    if (!op.scales.empty()) staged.scales = std::span(op.scales).subspan(done, n);
-    QUARRY_TRY(
-        slab.Append(draft.committed_rows.back(), active.rows, staged, store_state_.sequence));
-
-    if (active.rows == 0) active.first_row = rows[done];
-    active.rows += static_cast<std::uint32_t>(n);
-    active.last_row = rows[done + n - 1];
-    draft.appended.insert(view.slabs.size() - 1);
-    done += n;
-  }
-  view.vectors += op.records;
-  return Status::Ok();
-}
-
-// Slabs start small and double what the collection holds, up to slab_bytes: a
-// hundred small collections cost little, a large one has few slabs.
-Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
-  CollectionView& view = draft.view;
-  format::PlaneHeader header;
-  header.store_uuid = context_.store_uuid;
-  header.collection = view.number;
-  header.level = view.schema->level;
-  header.dim = static_cast<std::uint32_t>(view.schema->dim);
-  const std::uint64_t row_bytes =
-      format::PlaneLayout::For(header.level, header.dim, 1).bytes_per_row();
-  std::uint64_t held = 0;
-  for (const SlabView& slab : view.slabs) held += slab.rows * row_bytes;
-  const std::uint64_t wanted = std::max({kFirstSlabBytes, held, pending_rows * row_bytes});
-  const std::uint64_t rows =
-      std::max<std::uint64_t>(1, std::min(wanted, context_.slab_bytes) / row_bytes);
-  header.capacity_rows = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>((rows + 63) / 64 * 64, format::kMaxSlabRows));
-
-  const bool has_sketch = format::WantsSketch(*view.schema);
-  std::uint64_t file_bytes = header.layout().file_bytes;
-  if (has_sketch) {
-    file_bytes += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;
-  }
-  QUARRY_ASSIGN(const std::uint64_t free, context_.directory->FreeBytes());
-  if (free < file_bytes || free - file_bytes < context_.reserve_bytes) {
-    return Status::NoSpace(
-        "a slab of " + std::to_string(file_bytes) + " bytes would leave less than " +
-        std::to_string(context_.reserve_bytes) + " of " + std::to_string(free) + " free bytes");
-  }
-  Result<std::shared_ptr<storage::Slab>> slab = Status::IoError("");
-  do {  // a file of a write that failed may still have the name
-    header.slab = store_state_.next_slab++;
-    slab = storage::Slab::Create(context_.directory, header, has_sketch);
-  } while (slab.status().code() == StatusCode::kAlreadyExists);
-  if (!slab.ok()) return slab.status();
-
-  if (view.has_active) filled_.push_back(view.slabs.back().slab);
-  draft.created.push_back(*slab);
-  SlabView added;
-  added.slab = *slab;
-  added.sketch = (*slab)->sketch();
-  view.slabs.push_back(std::move(added));
-  draft.committed_rows.push_back(0);
-  view.has_active = true;
-  draft.manifest_changed = true;
-  return Status::Ok();
-}
-
 Status Commit::WriteTombstones(Draft& draft) {
   for (const auto& [chunk, rows] : draft.killed) {
     const std::string key = format::TombstoneKey(draft.view.number, chunk);
-    QUARRY_ASSIGN(const auto before, base_->catalog().Get(Family::kTombstones, key));
+    QUARRY_ASSIGN(const auto before, catalog_.Get(Family::kTombstones, key));
     QUARRY_ASSIGN(const std::string after, AddTombstones(before, rows));
     batch_.Put(Family::kTombstones, key, after);
   }
@@ -369,16 +274,7 @@ Status Commit::Finish() {
   return Status::Ok();
 }
 
-std::vector<std::shared_ptr<storage::Slab>> Commit::touched() const {
-  std::vector<std::shared_ptr<storage::Slab>> slabs;
-  for (const auto& [number, draft] : drafts_) {
-    for (const std::size_t slab : draft.appended) slabs.push_back(draft.view.slabs[slab].slab);
-  }
-  return slabs;
-}
-
-std::vector<std::shared_ptr<const CollectionView>> Commit::Keep() {
-  kept_ = true;
+std::vector<std::shared_ptr<const CollectionView>> Commit::TakeCollections() {
   std::vector<std::shared_ptr<const CollectionView>> collections = base_->collections();
   for (auto& collection : collections) {
     const auto draft = drafts_.find(collection->number);

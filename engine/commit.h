@@ -1,8 +1,7 @@
-// One commit: from prepared operations to slab appends and one catalog batch.
+// One commit: from prepared operations to places in slabs and one catalog batch.
 //
-// Used under the store's write lock. Until the caller commits batch() nothing
-// that it does can be seen: slabs are written behind their committed rows, and
-// new slabs remove their files when this object goes without Keep().
+// Used under the store's write lock. It writes nothing but new slabs, which remove
+// their files when this object goes without Keep().
 
 #pragma once
 
@@ -11,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/prepare.h"
@@ -22,6 +22,7 @@
 
 namespace quarry::engine {
 
+// What all commits of an open store share.
 struct CommitContext {
   std::shared_ptr<storage::Directory> directory;
   const storage::Catalog* catalog = nullptr;
@@ -30,17 +31,36 @@ struct CommitContext {
   std::uint64_t reserve_bytes = 0;  // OpenOptions
 };
 
+// Whether `needed_bytes` more leave the reserve free. Errors: kNoSpace, kIoError.
+Status CheckSpace(const storage::Directory& directory, std::string_view what,
+                  std::uint64_t needed_bytes, std::uint64_t reserve_bytes);
+
+// Rows that have a place in a slab and are not written yet.
+struct PlacedRows {
+  std::shared_ptr<storage::Slab> slab;
+  std::uint32_t at = 0;              // position of the first
+  const Prepared* source = nullptr;  // borrowed
+  std::size_t first = 0;             // record of it
+  std::size_t n = 0;
+  std::uint64_t first_row = 0;
+};
+using PlacedBySlab = std::map<std::uint64_t, std::vector<PlacedRows>>;  // by number
+
 class Commit {
  public:
-  // `base` is the current state and `store_state` what the catalog holds for it.
-  Commit(CommitContext context, std::shared_ptr<const State> base,
+  // `base` is the state that this commit follows, `store_state` what the catalog
+  // holds or will hold for it, `catalog` what can be read of that and `placed_before`
+  // its rows that are not written yet. The context and these two are borrowed.
+  Commit(const CommitContext& context, std::shared_ptr<const State> base,
+         storage::CatalogGroup& catalog, const PlacedBySlab& placed_before,
          const format::StoreState& store_state);
   ~Commit();
   Commit(const Commit&) = delete;
   Commit& operator=(const Commit&) = delete;
 
-  // Errors: kNotFound, kAlreadyExists, kInvalidArgument, kNoSpace, kIoError,
-  // kCorruption. After an error the object is only good for destruction.
+  // Keeps a pointer to the operation. Errors: kNotFound, kAlreadyExists,
+  // kInvalidArgument, kNoSpace, kIoError, kCorruption. After an error the object is
+  // only good for destruction.
   Status Apply(const Prepared& operation);
 
   // Completes batch(): tombstones, states, manifests.
@@ -51,14 +71,17 @@ class Commit {
   const format::StoreState& store_state() const { return store_state_; }
   WriteResult& result() { return result_; }
 
-  // Slabs with appended rows.
-  std::vector<std::shared_ptr<storage::Slab>> touched() const;
+  // Where the rows go: in each slab one place follows the other.
+  const PlacedBySlab& placed() const { return placed_; }
 
   // Slabs that the batch lists as full for the first time.
   const std::vector<std::shared_ptr<storage::Slab>>& filled() const { return filled_; }
 
-  // The collections of the next state. Call once, after batch() is committed.
-  std::vector<std::shared_ptr<const CollectionView>> Keep();
+  // The collections of the next state. Call once.
+  std::vector<std::shared_ptr<const CollectionView>> TakeCollections();
+
+  // The batch is committed, or may be.
+  void Keep() { kept_ = true; }
 
  private:
   struct Draft;
@@ -72,21 +95,27 @@ class Commit {
 
   Status AssignIds(Draft& draft, std::size_t count, std::vector<std::string>& ids);
   Status CheckNotAssigned(const Draft& draft, const Prepared& op) const;
-  Status AppendVectors(Draft& draft, const Prepared& op, std::uint64_t first_row);
+  Status PlaceVectors(Draft& draft, const Prepared& op, std::uint64_t first_row);
   Status StartSlab(Draft& draft, std::size_t pending_rows);
+  // As CollectionView::Find, for rows that are not written, too.
+  std::optional<CollectionView::Place> PlaceOf(const CollectionView& view, std::uint64_t row) const;
   // Ends the life of a row: its record, entries and vector.
   Status Kill(Draft& draft, std::uint64_t row);
   Status PutEntries(Draft& draft, std::uint64_t row, const std::optional<std::string>& metadata);
   Status DeleteEntries(Draft& draft, std::uint64_t row, const std::string& sealed_record);
-  Result<std::string> ReadRowRecord(const Draft& draft, std::uint64_t row) const;
+  Result<std::string> ReadRowRecord(const Draft& draft, std::uint64_t row);
   Status WriteTombstones(Draft& draft);
   void WriteCollection(Draft& draft);
 
-  const CommitContext context_;
+  const CommitContext& context_;
   const std::shared_ptr<const State> base_;
+  storage::CatalogGroup& catalog_;
+  const PlacedBySlab& placed_before_;
   format::StoreState store_state_;  // as it will be
   storage::CatalogBatch batch_;
   std::map<std::uint32_t, Draft> drafts_;
+  PlacedBySlab placed_;
+  std::vector<std::shared_ptr<storage::Slab>> created_;
   std::vector<std::shared_ptr<storage::Slab>> filled_;
   WriteResult result_;
   bool changed_ = false;

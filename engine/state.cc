@@ -3,15 +3,21 @@
 #include <algorithm>
 
 namespace quarry::engine {
-std::optional<CollectionView::Place> CollectionView::Find(std::uint64_t row) const {
+
+std::optional<std::size_t> CollectionView::FindSlab(std::uint64_t row) const {
   const auto behind = std::upper_bound(
       slabs.begin(), slabs.end(), row,
       [](std::uint64_t r, const SlabView& slab) { return slab.rows == 0 || r < slab.first_row; });
   if (behind == slabs.begin()) return std::nullopt;
-  const auto slab = behind - 1;
-  const auto position = slab->slab->Find(row, slab->rows);
+  return static_cast<std::size_t>(behind - 1 - slabs.begin());
+}
+
+std::optional<CollectionView::Place> CollectionView::Find(std::uint64_t row) const {
+  const std::optional<std::size_t> slab = FindSlab(row);
+  if (!slab) return std::nullopt;
+  const auto position = slabs[*slab].slab->Find(row, slabs[*slab].rows);
   if (!position) return std::nullopt;
-  return Place{static_cast<std::size_t>(slab - slabs.begin()), *position};
+  return Place{*slab, *position};
 }
 
 format::Manifest ManifestOf(const CollectionView& view) {

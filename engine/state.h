@@ -73,6 +73,9 @@ struct CollectionView {
     std::uint32_t position = 0;
   };
   std::optional<Place> Find(std::uint64_t row) const;
+
+  // The only slab that can hold a row.
+  std::optional<std::size_t> FindSlab(std::uint64_t row) const;
 };
 
 // What the catalog keeps of a view's slabs.
@@ -91,6 +94,7 @@ class State final : public Snapshot {
   std::uint64_t sequence() const override { return sequence_; }
   const std::string& store_uuid() const { return store_uuid_; }
   const storage::CatalogView& catalog() const { return *catalog_; }
+  const std::shared_ptr<const storage::CatalogView>& shared_catalog() const { return catalog_; }
 
   // In order of their numbers.
   const std::vector<std::shared_ptr<const CollectionView>>& collections() const {

@@ -82,6 +82,8 @@ Result<WriteResult> Store::Write(const Batch& batch, const WriteOptions& options
                           [&](OperationReport&) { return core_->Write(batch, options); });
 }
 
+Status Store::Sync() { return core_->Sync(); }
+
 Result<std::shared_ptr<const Snapshot>> Store::GetSnapshot() const {
   QUARRY_ASSIGN(auto state, core_->StateFor(nullptr));
   return std::shared_ptr<const Snapshot>(std::move(state));

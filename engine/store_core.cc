@@ -118,21 +118,23 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
   }
   core->record_ = recovered->record;
   core->store_state_ = recovered->store_state;
+  core->durable_.sequence = recovered->store_state.sequence;
   core->current_.store(recovered->state);
-  if (options.background && !options.read_only) {
-    core->background_ =
-        std::make_unique<engine::Background>([&core = *core](const std::function<bool()>& go_on) {
-          core.MakeSketchesInBackground(go_on);
-        });
-    // Of a store that was closed, or whose sketches were damaged, before they were made.
-    if (core->LacksSketches()) core->background_->Wake();
-  }
-  if (options.background && !options.read_only && options.scrub_bytes_per_second != 0) {
-    core->scrubber_ = std::make_unique<engine::Background>(
-        [&core = *core](const std::function<bool()>& go_on) { core.Scrub(go_on); });
-    core->scrubber_->Wake();
-  }
+  if (options.background && !options.read_only) core->StartBackground();
   return core;
+}
+
+void StoreCore::StartBackground() {
+  background_ = std::make_unique<engine::Background>(
+      [this](const std::function<bool()>& go_on) { MakeSketchesInBackground(go_on); });
+  // Of a store that was closed, or whose sketches were damaged, before they were made.
+  if (LacksSketches()) background_->Wake();
+  syncer_ = std::make_unique<engine::Background>(
+      [this](const std::function<bool()>&) { SyncInBackground(); }, options_.sync_delay);
+  if (options_.scrub_bytes_per_second == 0) return;
+  scrubber_ = std::make_unique<engine::Background>(
+      [this](const std::function<bool()>& go_on) { Scrub(go_on); });
+  scrubber_->Wake();
 }
 
 // A store exists once FORMAT does: a creation cut short before starts again.
@@ -165,23 +167,15 @@ Status StoreCore::CheckUsable() const {
 Status StoreCore::CheckWritable() const {
   QUARRY_TRY(CheckUsable());
   if (options_.read_only) return Status::FailedPrecondition("the store was opened read-only");
-  if (!poison_.empty()) {
-    return Status::ReadOnly("an earlier write failed (" + poison_ + "); reopen the store");
-  }
-  return Status::Ok();
+  const Status unsynced = unsynced_->failure();
+  if (poison_.empty() && unsynced.ok()) return Status::Ok();
+  return Status::ReadOnly("an earlier write or sync failed (" +
+                          (poison_.empty() ? unsynced.ToString() : poison_) +
+                          "); reopen the store");
 }
 
 Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {
-  QUARRY_ASSIGN(const std::uint64_t free, directory_->FreeBytes());
-  if (free >= needed_bytes && free - needed_bytes >= options_.reserve_bytes) return Status::Ok();
-  return Status::NoSpace("writing " + std::to_string(needed_bytes) +
-                         " bytes would leave less than " + std::to_string(options_.reserve_bytes) +
-                         " of " + std::to_string(free) + " free bytes");
-}
-
-void StoreCore::Poison(const Status& cause) {
-  poison_ = cause.ToString();
-  if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
+  return engine::CheckSpace(*directory_, "a write", needed_bytes, options_.reserve_bytes);
 }
 
 Result<std::shared_ptr<const engine::State>> StoreCore::StateFor(
@@ -197,84 +191,6 @@ Result<std::shared_ptr<const engine::State>> StoreCore::StateFor(
     return Status::InvalidArgument("the snapshot is that of another store");
   }
   return state;
-}
-
-Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& options) {
-  QUARRY_ASSIGN(const auto seen, StateFor(nullptr));
-  QUARRY_ASSIGN(const std::vector<engine::Prepared> prepared,
-                engine::Prepare(*seen, this, *kernels_, batch));
-  return WritePrepared(prepared, options);
-}
-
-Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>& prepared,
-                                             const WriteOptions& options) {
-  const std::lock_guard lock(write_mutex_);
-  QUARRY_TRY(CheckWritable());
-  const std::shared_ptr<const engine::State> base = current_.load();
-  engine::Commit commit({.directory = directory_,
-                         .catalog = catalog_.get(),
-                         .store_uuid = record_.uuid,
-                         .slab_bytes = options_.slab_bytes,
-                         .reserve_bytes = options_.reserve_bytes},
-                        base, store_state_);
-  for (const engine::Prepared& operation : prepared) QUARRY_TRY(commit.Apply(operation));
-  if (!commit.changed()) {
-    commit.result().sequence = base->sequence();
-    return std::move(commit.result());
-  }
-  QUARRY_TRY(commit.Finish());
-  QUARRY_TRY(CheckSpace(commit.batch().bytes()));
-
-  // Data durable, then the catalog, then visible.
-  for (auto& slab : commit.touched()) {
-    if (std::find(unsynced_.begin(), unsynced_.end(), slab) == unsynced_.end()) {
-      unsynced_.push_back(std::move(slab));
-    }
-  }
-  // The sketch of a full slab is trusted from now on, whatever the options.
-  for (const auto& slab : commit.filled()) QUARRY_TRY(Synced(slab->SyncSketch()));
-  if (options.sync) QUARRY_TRY(SyncSlabs());
-  const Status committed = catalog_->Commit(std::move(commit.batch()), options.sync);
-  if (!committed.ok()) {
-    (void)commit.Keep();  // its files: after reopening the catalog may list them
-    Poison(committed);
-    return Status(committed.code(), committed.message(), Outcome::kUnknown);
-  }
-  store_state_ = commit.store_state();
-  current_.store(std::make_shared<const engine::State>(record_.uuid, store_state_.sequence,
-                                                       catalog_->View(), commit.Keep()));
-  if (background_ != nullptr && !commit.filled().empty()) background_->Wake();
-  return std::move(commit.result());
-}
-
-Status StoreCore::SyncSlabs() {
-  for (const auto& slab : unsynced_) QUARRY_TRY(Synced(slab->Sync()));
-  unsynced_.clear();
-  return Status::Ok();
-}
-
-// A sync that failed is never tried again.
-Status StoreCore::Synced(const Status& status) {
-  if (!status.ok()) Poison(status);
-  return status;
-}
-
-// Commits a change of the list of collections.
-Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState next,
-                             std::vector<std::shared_ptr<const engine::CollectionView>> list) {
-  ++next.sequence;
-  batch.Put(Family::kDefault, format::kStateKey, format::Encode(next));
-  QUARRY_TRY(CheckSpace(batch.bytes()));
-  QUARRY_TRY(SyncSlabs());
-  const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);
-  if (!committed.ok()) {
-    Poison(committed);
-    return Status(committed.code(), committed.message(), Outcome::kUnknown);
-  }
-  store_state_ = next;
-  current_.store(std::make_shared<const engine::State>(record_.uuid, next.sequence,
-                                                       catalog_->View(), std::move(list)));
-  return Status::Ok();
 }
 
 Result<std::shared_ptr<const engine::CollectionView>> StoreCore::CreateCollection(
@@ -331,7 +247,6 @@ Status StoreCore::DropCollection(std::string_view name) {
   std::erase(list, view);
   QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
   for (const engine::SlabView& slab : view->slabs) {
-    std::erase(unsynced_, slab.slab);
     slab.slab->MarkObsolete();
     if (slab.sketch != nullptr) slab.sketch->SetObsolete(true);
     if (slab.pca != nullptr) slab.pca->SetObsolete(true);
@@ -343,18 +258,17 @@ Status StoreCore::Close() {
   if (forked()) return CheckUsable();
   if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
+  if (syncer_ != nullptr) syncer_->Stop();
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();
   Status status;
-  if (!options_.read_only && poison_.empty()) {
-    const bool unsynced = !unsynced_.empty();
-    status = SyncSlabs();
-    if (status.ok() && unsynced) status = catalog_->SyncLog();
+  if (CheckWritable().ok()) {
+    status = SyncCommits();
     if (status.ok()) status = catalog_->Flush();
   }
   closed_ = true;
   current_.store(nullptr);
-  unsynced_.clear();
+  unsynced_->Clear();
   catalog_.reset();
   directory_.reset();
   return status;

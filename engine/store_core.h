@@ -17,12 +17,15 @@
 #include <vector>
 
 #include "engine/background.h"
+#include "engine/commit_queue.h"
+#include "engine/durable_rows.h"
 #include "engine/kernels/kernels.h"
 #include "engine/pca.h"
 #include "engine/prepare.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
 #include "engine/throttle.h"
+#include "engine/unsynced_slabs.h"
 #include "format/catalog_values.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
@@ -30,8 +33,13 @@
 
 namespace quarry {
 
-// Thread-safe. Reads take the current State and wait for no write; writes hold one
-// mutex from the first look at ids to the publication of the new State.
+namespace engine {
+class GroupCommit;
+}
+
+// Thread-safe. Reads take the current State and wait for no write. Writers queue; the
+// first commits for a group, holding one mutex from the first look at ids to the
+// publication of the new State.
 class StoreCore {
  public:
   static Result<std::shared_ptr<StoreCore>> Open(storage::Vfs& vfs, const std::string& path,
@@ -49,6 +57,8 @@ class StoreCore {
   Status DropCollection(std::string_view name);
   // As Collection::SetSketches.
   Status SetSketches(std::uint32_t collection, SketchPolicy policy, const SketchOptions& options);
+  // As Store::Sync.
+  Status Sync();
   Status Close();
 
   // In store_verify.cc.
@@ -74,8 +84,21 @@ class StoreCore {
   Status CheckWritable() const;
   Status CheckSpace(std::uint64_t needed_bytes) const;
   Status Create();
+  void StartBackground();
+  // In store_write.cc. All but SyncInBackground REQUIRE that write_mutex_ is held.
+  void CommitGroup(const std::vector<engine::CommitRequest*>& group);
+  Status CommitChanges(engine::GroupCommit& commit, bool sync);
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
                     std::vector<std::shared_ptr<const engine::CollectionView>> list);
+  void Publish(const format::StoreState& next,
+               std::vector<std::shared_ptr<const engine::CollectionView>> list);
+  void NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const;
+  // Makes all commits durable.
+  Status SyncCommits();
+  Status SyncSlabs();
+  Status Synced(const Status& status);
+  void Poison(const Status& cause);
+  void SyncInBackground();
   // In store_sketches.cc. Those with `go_on` return kCancelled soon after it has
   // become false; MakeOneSketch, AddSketch and AddPca REQUIRE that sketch_mutex_ is
   // held.
@@ -94,15 +117,6 @@ class StoreCore {
                     const std::function<Status(engine::SlabView&)>& change);
   Status ChangePolicy(std::uint32_t collection, SketchPolicy policy);
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
-  // In store_verify.cc. Returns soon after go_on() has become false.
-  void Scrub(const std::function<bool()>& go_on);
-  void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
-                 const std::function<bool()>& go_on);
-  Status RebuildSketch(std::uint32_t collection, std::uint64_t slab, format::PlaneKind kind,
-                       const storage::Sketch* seen, const std::function<bool()>& go_on);
-  Status SyncSlabs();
-  Status Synced(const Status& status);
-  void Poison(const Status& cause);
 
   OpenOptions options_;
   pid_t pid_ = 0;  // of the process that opened it
@@ -119,6 +133,7 @@ class StoreCore {
   std::atomic<int> sketch_calls_ = 0;
   std::map<std::uint32_t, std::optional<engine::LearntPca>> last_pca_;  // by collection
 
+  engine::CommitQueue queue_;  // its leader takes write_mutex_
   std::mutex write_mutex_;
   // All below are guarded by write_mutex_. Readers reach catalog and directory
   // through their State: Close lets go of them here.
@@ -126,11 +141,16 @@ class StoreCore {
   std::shared_ptr<storage::Catalog> catalog_;
   format::StoreState store_state_;  // as committed
   std::string poison_;              // why writes are refused; empty: they are not
-  std::vector<std::shared_ptr<storage::Slab>> unsynced_;  // written with sync = false
+  engine::DurableRows durable_;
+
+  // Shared with the catalog.
+  const std::shared_ptr<engine::UnsyncedSlabs> unsynced_ =
+      std::make_shared<engine::UnsyncedSlabs>();
 
   // Null: not wanted. They stop first.
-  std::unique_ptr<engine::Background> background_;
-  std::unique_ptr<engine::Background> scrubber_;
+  std::unique_ptr<engine::Background> background_;  // makes sketches
+  std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
+  std::unique_ptr<engine::Background> scrubber_;    // looks for damage
 };
 
 }  // namespace quarry

@@ -8,7 +8,6 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/table.h>
-#include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <array>
@@ -17,22 +16,10 @@
 #include <utility>
 
 #include "format/status_macros.h"
+#include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
 
 namespace quarry::storage {
-namespace {
-
-using rocksdb::ColumnFamilyDescriptor;
-using rocksdb::ColumnFamilyHandle;
-using rocksdb::Slice;
-
-constexpr std::array<const char*, kFamilies> kFamilyNames = {"default", "ids", "rows", "tombstones",
-                                                             "fields"};
-constexpr std::uint64_t kLongLogBytes = 4u << 20;
-
-Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view ToView(const Slice& slice) { return {slice.data(), slice.size()}; }
-std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
 
 // The boundary where RocksDB's statuses stop.
 Status FromRocks(const rocksdb::Status& status) {
@@ -42,6 +29,16 @@ Status FromRocks(const rocksdb::Status& status) {
   if (status.IsNoSpace()) return Status::NoSpace(std::move(message));
   return Status::IoError(std::move(message));
 }
+
+namespace {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::Slice;
+
+constexpr std::array<const char*, kFamilies> kFamilyNames = {"default", "ids", "rows", "tombstones",
+                                                             "fields"};
+constexpr std::uint64_t kLongLogBytes = 4u << 20;
 
 // As LogLevel has it. That writers wait while buffers are written to tables is no news
 // of a database that many records are put into.
@@ -119,32 +116,6 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
 }
 
 }  // namespace
-
-struct CatalogBatch::Rep {
-  rocksdb::WriteBatch batch;
-  std::array<ColumnFamilyHandle*, kFamilies> handles;
-  rocksdb::Status first_error;  // reported by Commit
-
-  void Note(rocksdb::Status status) {
-    if (first_error.ok() && !status.ok()) first_error = std::move(status);
-  }
-};
-
-CatalogBatch::CatalogBatch(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
-CatalogBatch::~CatalogBatch() = default;
-CatalogBatch::CatalogBatch(CatalogBatch&&) noexcept = default;
-CatalogBatch& CatalogBatch::operator=(CatalogBatch&&) noexcept = default;
-
-void CatalogBatch::Put(Family family, std::string_view key, std::string_view value) {
-  rep_->Note(rep_->batch.Put(rep_->handles[IndexOf(family)], ToSlice(key), ToSlice(value)));
-}
-void CatalogBatch::Delete(Family family, std::string_view key) {
-  rep_->Note(rep_->batch.Delete(rep_->handles[IndexOf(family)], ToSlice(key)));
-}
-void CatalogBatch::DeleteRange(Family family, std::string_view begin, std::string_view end) {
-  rep_->Note(rep_->batch.DeleteRange(rep_->handles[IndexOf(family)], ToSlice(begin), ToSlice(end)));
-}
-std::size_t CatalogBatch::bytes() const { return rep_->batch.GetDataSize(); }
 
 struct Catalog::Rep {
   std::unique_ptr<rocksdb::DB> db;

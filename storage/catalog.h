@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "quarry/status.h"
@@ -35,10 +37,14 @@ class CatalogBatch {
   // All keys in [begin, end).
   void DeleteRange(Family family, std::string_view begin, std::string_view end);
 
+  // Goes to the log beside the changes, and nowhere else: see ReadLogNotes.
+  void Note(std::string_view note);
+
   std::size_t bytes() const;  // about what it adds to the log
 
  private:
   friend class Catalog;
+  friend class CatalogGroup;
   struct Rep;
   explicit CatalogBatch(std::unique_ptr<Rep> rep);
 
@@ -86,6 +92,35 @@ class CatalogView {
 
   const std::shared_ptr<const Catalog> catalog_;
   const void* const snapshot_;  // a rocksdb::Snapshot
+};
+
+// Batches that are committed as one, in order; a state under which those added so far
+// can be read. Not thread-safe.
+class CatalogGroup {
+ public:
+  explicit CatalogGroup(std::shared_ptr<const CatalogView> view) : view_(std::move(view)) {}
+
+  // REQUIRES: it deletes no ranges
+  void Add(CatalogBatch&& batch);
+  std::size_t bytes() const;
+
+  // As the methods of CatalogView. What was added is found first.
+  Result<std::optional<std::string>> Get(Family family, std::string_view key);
+  Result<std::vector<std::optional<std::string>>> MultiGet(Family family,
+                                                           std::span<const std::string> keys);
+
+  // All of them in one. REQUIRES: there is one; nothing is called afterwards
+  CatalogBatch Take();
+
+ private:
+  using Changes = std::unordered_map<std::string, std::optional<std::string>>;
+
+  void IndexAdded();
+
+  const std::shared_ptr<const CatalogView> view_;
+  std::vector<CatalogBatch> batches_;
+  std::size_t indexed_ = 0;  // batches that changes_ has: a lone one is never looked at
+  std::array<Changes, kFamilies> changes_;
 };
 
 // Thread-safe, but for Commit: one at a time.

@@ -155,6 +155,8 @@ class Slab {
   // First and last of each range, in order; ranges may overlap.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> Quarantined() const;
   bool has_quarantine() const { return has_quarantine_.load(std::memory_order_acquire); }
+  // Of `rows` rows from position `first` on, as block records have it.
+  std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
 
   // The newest commit that any block record at or behind position `committed`
   // speaks of; 0 when there is none. More than the catalog's by over one means
@@ -166,8 +168,6 @@ class Slab {
 
   const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
   std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
-  std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
-  bool IsVouchedFor(std::uint64_t block, std::uint32_t least, std::uint32_t most) const;
   Status WriteSketch(Sketch& sketch, std::uint32_t first_tile, std::uint32_t last_tile) const;
   Status RebuildSketch(std::uint32_t committed);
   Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,

@@ -328,7 +328,7 @@ TEST_F(DamageTest, CatalogThatForgotCommitsIsDataLoss) {
   const std::uint64_t sequence = Value(store_->Info()).sequence;
   Collection lake = store_.Get("lake");
   for (std::uint64_t i = 0; i < 3; ++i) {
-    ASSERT_OK(Upsert(lake, {Id(1000 + i)}, {std::vector<float>(kDim, 1)}));
+    ASSERT_OK(Upsert(lake, {Id(1000 + i)}, {std::vector<float>(kDim, 1)}, {}, {.sync = true}));
   }
   store_.Close();
   Change([&](storage::CatalogBatch& batch) {

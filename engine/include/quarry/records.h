@@ -35,8 +35,10 @@ struct Records {
 
 struct WriteOptions {
   // True: the write survives power loss once the call returns. False: it
-  // survives a crash of this process; after power loss the store holds a
-  // consistent prefix of the commits, and this write may not be in it.
+  // survives a crash of this process, and power loss after OpenOptions::sync_delay,
+  // or the next write with sync, Store::Sync or Close; when power fails before, the
+  // store holds a consistent prefix of the commits, and this write may not be in it.
+  // Should that later sync fail, the store is read-only, as the next call says.
   bool sync = true;
 };
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -48,10 +49,15 @@ struct OpenOptions {
   // starts none for searches, and `threads` stays 1. Kept until the store and the
   // handles of its collections are gone. Null: none.
   std::shared_ptr<Executor> executor = nullptr;
-  // Whether the store may have a thread of its own that makes the sketches which full
-  // slabs lack, pca sketches above all, one at a time. It starts when a write first
-  // fills a slab, and Close waits for the step that it is at.
+  // Whether the store may have threads of its own, each started when there is work for
+  // it: one makes the sketches which full slabs lack, pca sketches above all, one at a
+  // time, and Close waits for the step that it is at; one makes writes without sync
+  // durable; one scrubs, if scrub_bytes_per_second says so.
   bool background = true;
+  // Writes with WriteOptions::sync = false are durable this long after they return,
+  // and the time of a sync more; earlier if a write with sync, Sync or Close comes
+  // first. Without `background` it takes one of these.
+  std::chrono::milliseconds sync_delay{200};
   // Writes are refused with kNoSpace when they would leave less than this free
   // on the file system.
   std::uint64_t reserve_bytes = 64ull << 20;
@@ -160,9 +166,16 @@ class Store {
   // Errors: kNotFound, and those of a write.
   Status DropCollection(std::string_view name);
 
-  // Commits a batch: all of it becomes visible and durable together, or none.
+  // Commits a batch: all of it becomes visible and durable together, or none. Writes
+  // of several threads at once share their syncs, and nothing else: each has its own
+  // result.
   // Errors: those of the collections' methods.
   Result<WriteResult> Write(const Batch& batch, const WriteOptions& options = {});
+
+  // Makes all writes that have returned durable, those without sync among them.
+  // Errors: kFailedPrecondition, kReadOnly, kIoError, kNoSpace. After a failure it
+  // is unknown which of them survive; the store is read-only.
+  Status Sync();
 
   // The state as of now.
   // Errors: kFailedPrecondition.

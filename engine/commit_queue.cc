@@ -1,0 +1,42 @@
+#include "engine/commit_queue.h"
+
+#include "format/status_macros.h"
+
+namespace quarry::engine {
+
+bool CommitQueue::Join(CommitRequest& request) {
+  std::unique_lock lock(mutex_);
+  line_.push_back(&request);
+  request.turn_.wait(lock, [&] { return request.done_ || line_.front() == &request; });
+  return !request.done_;
+}
+
+std::vector<CommitRequest*> CommitQueue::Take() {
+  const std::lock_guard lock(mutex_);
+  std::vector<CommitRequest*> group;
+  std::size_t bytes = 0;
+  for (CommitRequest* const request : line_) {
+    bytes += request->bytes;
+    if (!group.empty() && (group.size() == limits_.requests || bytes > limits_.bytes)) break;
+    group.push_back(request);
+  }
+  return group;
+}
+
+void CommitQueue::Finish(const std::vector<CommitRequest*>& group) {
+  const std::lock_guard lock(mutex_);
+  for (CommitRequest* const request : group) {
+    QUARRY_CHECK(line_.front() == request && request->result.has_value());
+    line_.pop_front();
+    request->done_ = true;
+    request->turn_.notify_one();  // under the lock: the request may end behind it
+  }
+  if (!line_.empty()) line_.front()->turn_.notify_one();
+}
+
+std::size_t CommitQueue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return line_.size();
+}
+
+}  // namespace quarry::engine

@@ -1,0 +1,213 @@
+// The part of StoreCore that commits: data durable, then the catalog, then visible.
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/group_commit.h"
+#include "engine/prepare.h"
+#include "engine/store_core.h"
+#include "format/commit_note.h"
+#include "format/keys.h"
+#include "format/status_macros.h"
+
+namespace quarry {
+namespace {
+
+using storage::Family;
+
+std::size_t BytesOf(const std::vector<engine::Prepared>& operations) {
+  constexpr std::size_t kRecordBytes = 128;  // of a record in the catalog, about
+  std::size_t bytes = 0;
+  for (const engine::Prepared& operation : operations) {
+    bytes += operation.codes.size() + operation.records * kRecordBytes;
+    for (const auto& metadata : operation.metadata) bytes += metadata ? metadata->size() : 0;
+  }
+  return bytes;
+}
+
+// Errors of the environment say what became of the write; those of arguments refuse it
+// by what they are.
+Status Refused(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kNoSpace:
+    case StatusCode::kIoError:
+    case StatusCode::kCorruption:
+    case StatusCode::kReadOnly:
+      return status.WithContext("refused, nothing is stored");
+    default:
+      return status;
+  }
+}
+
+Status Unknown(const Status& status) {
+  return Status(
+      status.code(),
+      "unknown, after reopening the store it is there whole or not at all: " + status.message(),
+      Outcome::kUnknown);
+}
+
+}  // namespace
+
+Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& options) {
+  QUARRY_ASSIGN(const auto seen, StateFor(nullptr));
+  QUARRY_ASSIGN(const std::vector<engine::Prepared> prepared,
+                engine::Prepare(*seen, this, *kernels_, batch));
+  return WritePrepared(prepared, options);
+}
+
+Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>& prepared,
+                                             const WriteOptions& options) {
+  engine::CommitRequest request;
+  request.operations = &prepared;
+  request.bytes = BytesOf(prepared);
+  request.sync = options.sync;
+  if (queue_.Join(request)) {
+    std::unique_lock lock(write_mutex_);
+    const std::vector<engine::CommitRequest*> group = queue_.Take();
+    CommitGroup(group);
+    lock.unlock();
+    queue_.Finish(group);
+  }
+  return *std::move(request.result);
+}
+
+void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
+  if (const Status writable = CheckWritable(); !writable.ok()) {
+    for (engine::CommitRequest* const request : group) request->result = Refused(writable);
+    return;
+  }
+  const engine::CommitContext context{.directory = directory_,
+                                      .catalog = catalog_.get(),
+                                      .store_uuid = record_.uuid,
+                                      .slab_bytes = options_.slab_bytes,
+                                      .reserve_bytes = options_.reserve_bytes};
+  engine::GroupCommit commit(context, current_.load(), store_state_);
+  std::size_t first_changed = group.size();
+  bool sync = false;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    Result<WriteResult> result = commit.Add(*group[i]->operations);
+    sync |= result.ok() && group[i]->sync;
+    if (commit.changed()) first_changed = std::min(first_changed, i);
+    group[i]->result = result.ok() ? std::move(result) : Refused(result.status());
+  }
+  if (!commit.changed()) return;
+  const Status committed = CommitChanges(commit, sync);
+  if (committed.ok()) return;
+  // Answers that rest on what is not committed now are none, refusals included.
+  for (std::size_t i = first_changed; i < group.size(); ++i) group[i]->result = committed;
+}
+
+Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
+  if (const Status written = commit.WriteRows(durable_); !written.ok()) {
+    // The checksums of rows that are not durable may be written over: only recovery
+    // makes them again.
+    if (!durable_.rows.empty()) Poison(written);
+    return Refused(written);
+  }
+  for (const auto& slab : commit.touched()) unsynced_->Add(slab);
+  // The sketch of a full slab is trusted from now on, whatever the options.
+  for (const auto& slab : commit.filled()) {
+    if (const Status synced = Synced(slab->SyncSketch()); !synced.ok()) return Refused(synced);
+  }
+  if (sync) {
+    if (const Status synced = SyncSlabs(); !synced.ok()) return Refused(synced);
+  }
+  const format::StoreState next = commit.store_state();
+  const auto extents = commit.Extents(durable_, /*with_checksums=*/!sync);
+  storage::CatalogBatch batch = commit.TakeBatch();
+  if (sync) {
+    NoteDurable(batch, next.sequence);
+  } else if (!extents.empty()) {
+    batch.Note(format::Encode(format::CommitNote{next.sequence, durable_.sequence, extents}));
+  }
+  const Status committed = catalog_->Commit(std::move(batch), sync);
+  if (!committed.ok()) {
+    commit.Keep();  // its files: after reopening the catalog may list them
+    Poison(committed);
+    return Unknown(committed);
+  }
+  commit.Keep();
+  Publish(next, commit.collections());
+  if (sync) {
+    durable_ = {next.sequence, {}};
+  } else {
+    for (const auto& extent : extents) durable_.rows.emplace(extent.slab, extent.durable_rows);
+    if (syncer_ != nullptr) syncer_->Wake();
+  }
+  if (background_ != nullptr && !commit.filled().empty()) background_->Wake();
+  return Status::Ok();
+}
+
+void StoreCore::Publish(const format::StoreState& next,
+                        std::vector<std::shared_ptr<const engine::CollectionView>> list) {
+  store_state_ = next;
+  current_.store(std::make_shared<const engine::State>(record_.uuid, next.sequence,
+                                                       catalog_->View(), std::move(list)));
+}
+
+// Commits a change of the list of collections.
+Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState next,
+                             std::vector<std::shared_ptr<const engine::CollectionView>> list) {
+  ++next.sequence;
+  batch.Put(Family::kDefault, format::kStateKey, format::Encode(next));
+  if (const Status space = CheckSpace(batch.bytes()); !space.ok()) return Refused(space);
+  if (const Status synced = SyncSlabs(); !synced.ok()) return Refused(synced);
+  NoteDurable(batch, next.sequence);
+  const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);
+  if (!committed.ok()) {
+    Poison(committed);
+    return Unknown(committed);
+  }
+  Publish(next, std::move(list));
+  durable_ = {next.sequence, {}};
+  return Status::Ok();
+}
+
+// Says in the log that all before is durable, if the log speaks of rows that were not.
+void StoreCore::NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const {
+  if (durable_.sequence == store_state_.sequence) return;
+  batch.Note(format::Encode(format::CommitNote{sequence, durable_.sequence, {}}));
+}
+
+Status StoreCore::SyncCommits() {
+  if (durable_.sequence == store_state_.sequence) return Status::Ok();
+  QUARRY_TRY(SyncSlabs());
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  NoteDurable(batch, store_state_.sequence);
+  QUARRY_TRY(Synced(catalog_->Commit(std::move(batch), /*sync=*/true)));
+  durable_ = {store_state_.sequence, {}};
+  return Status::Ok();
+}
+
+Status StoreCore::Sync() {
+  QUARRY_TRY(CheckUsable());
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const Status synced = SyncCommits();
+  if (synced.ok()) return synced;
+  return Status(
+      synced.code(),
+      "unknown, after reopening the store commits without sync may be missing: " + synced.message(),
+      Outcome::kUnknown);
+}
+
+// After a failure the store refuses writes, and says why: nobody waits here.
+void StoreCore::SyncInBackground() {
+  const std::lock_guard lock(write_mutex_);
+  if (CheckWritable().ok()) (void)SyncCommits();
+}
+
+Status StoreCore::SyncSlabs() { return Synced(unsynced_->Sync()); }
+
+// A sync that failed is never tried again.
+Status StoreCore::Synced(const Status& status) {
+  if (!status.ok()) Poison(status);
+  return status;
+}
+
+void StoreCore::Poison(const Status& cause) {
+  poison_ = cause.ToString();
+  if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
+}
+
+}  // namespace quarry
