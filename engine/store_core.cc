@@ -10,6 +10,7 @@
 #include "engine/commit.h"
 #include "engine/prepare.h"
 #include "engine/recovery.h"
+#include "engine/relaxed_recovery.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
 
@@ -101,17 +102,14 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
                                                 : Mode::kWrite;
   QUARRY_ASSIGN(core->directory_, storage::Directory::Open(vfs, path, mode));
   const auto in_context = [&](const Status& status) { return status.WithContext("store " + path); };
-  auto catalog = storage::Catalog::Open(core->directory_, CatalogOptionsFrom(options));
-  if (!catalog.ok()) return in_context(catalog.status());
-  core->catalog_ = *std::move(catalog);
-  if (core->directory_->is_new()) {
-    if (Status created = core->Create(); !created.ok()) return in_context(created);
-  }
+  if (const Status opened = core->OpenCatalog(); !opened.ok()) return in_context(opened);
   auto recovered = engine::Recover(core->directory_, *core->catalog_);
   if (!recovered.ok()) return in_context(recovered.status());
   for (const std::string& note : recovered->notes) {
     if (options.log) options.log(LogLevel::kWarning, note);
   }
+  const Status witnessed = core->CheckWitness(recovered->store_state.sequence);
+  if (!witnessed.ok()) return in_context(witnessed);
   if (!options.read_only) {
     const Status removed = core->directory_->RemoveUnlistedPlanes(recovered->planes);
     if (!removed.ok()) return in_context(removed);
@@ -135,6 +133,42 @@ void StoreCore::StartBackground() {
   scrubber_ = std::make_unique<engine::Background>(
       [this](const std::function<bool()>& go_on) { Scrub(go_on); });
   scrubber_->Wake();
+}
+
+Status StoreCore::OpenCatalog() {
+  storage::CatalogOptions options = CatalogOptionsFrom(options_);
+  options.before_flush = [unsynced = unsynced_] { return unsynced->Sync(); };
+  std::optional<std::uint64_t> cut;
+  if (!directory_->is_new()) {
+    QUARRY_ASSIGN(witness_, storage::Witness::Open(*directory_));
+    if (!witness_->closed()) {
+      QUARRY_ASSIGN(cut, engine::RecoverRelaxed(directory_, options));
+    }
+  }
+  if (cut) {
+    options.ends_before = [first = *cut](std::string_view note) {
+      return engine::IsNoteFrom(first, note);
+    };
+  }
+  QUARRY_ASSIGN(catalog_, storage::Catalog::Open(directory_, options));
+  if (cut && options_.log) {
+    options_.log(LogLevel::kWarning,
+                 "power failed before writes without sync were durable: commit " +
+                     std::to_string(*cut) + " and later ones are gone");
+  }
+  if (!directory_->is_new()) return Status::Ok();
+  QUARRY_TRY(Create());
+  QUARRY_ASSIGN(witness_, storage::Witness::Open(*directory_));
+  return Status::Ok();
+}
+
+// From here on the store counts as not closed.
+Status StoreCore::CheckWitness(std::uint64_t sequence) {
+  if (witness_->sequence() > sequence) {
+    return Status::DataLoss("commit " + std::to_string(witness_->sequence()) +
+                            " was durable, the catalog has only " + std::to_string(sequence));
+  }
+  return options_.read_only ? Status::Ok() : witness_->Write(sequence, /*closed=*/false);
 }
 
 // A store exists once FORMAT does: a creation cut short before starts again.
@@ -265,11 +299,13 @@ Status StoreCore::Close() {
   if (CheckWritable().ok()) {
     status = SyncCommits();
     if (status.ok()) status = catalog_->Flush();
+    if (status.ok()) status = witness_->Write(store_state_.sequence, /*closed=*/true);
   }
   closed_ = true;
   current_.store(nullptr);
   unsynced_->Clear();
   catalog_.reset();
+  witness_.reset();
   directory_.reset();
   return status;
 }

@@ -30,6 +30,7 @@
 #include "quarry/store.h"
 #include "storage/catalog.h"
 #include "storage/directory.h"
+#include "storage/witness.h"
 
 namespace quarry {
 
@@ -68,6 +69,8 @@ class StoreCore {
   Result<WriteResult> WritePrepared(const std::vector<engine::Prepared>& prepared,
                                     const WriteOptions& options);
 
+  // How many writes wait or are being committed.
+  std::size_t writes_in_line() const { return queue_.waiting(); }
   const kernels::Table& kernels() const { return *kernels_; }
   engine::ThreadPool& threads() const { return *threads_; }
   const OpenOptions& options() const { return options_; }
@@ -83,6 +86,8 @@ class StoreCore {
   // REQUIRES: write_mutex_ is held
   Status CheckWritable() const;
   Status CheckSpace(std::uint64_t needed_bytes) const;
+  Status OpenCatalog();
+  Status CheckWitness(std::uint64_t sequence);
   Status Create();
   void StartBackground();
   // In store_write.cc. All but SyncInBackground REQUIRE that write_mutex_ is held.
@@ -141,6 +146,7 @@ class StoreCore {
   std::shared_ptr<storage::Catalog> catalog_;
   format::StoreState store_state_;  // as committed
   std::string poison_;              // why writes are refused; empty: they are not
+  std::unique_ptr<storage::Witness> witness_;
   engine::DurableRows durable_;
 
   // Shared with the catalog.

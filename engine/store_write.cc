@@ -120,8 +120,10 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   } else if (!extents.empty()) {
     batch.Note(format::Encode(format::CommitNote{next.sequence, durable_.sequence, extents}));
   }
-  const Status committed = catalog_->Commit(std::move(batch), sync);
+  Status committed = catalog_->Commit(std::move(batch), sync);
   if (!committed.ok()) {
+    // The catalog stops when it may not flush.
+    if (Status unsynced = unsynced_->failure(); !unsynced.ok()) committed = std::move(unsynced);
     commit.Keep();  // its files: after reopening the catalog may list them
     Poison(committed);
     return Unknown(committed);

@@ -29,7 +29,7 @@ struct CommitNote {
   std::uint64_t sequence = 0;          // of the commit, the last one of a group
   std::uint64_t durable_sequence = 0;  // of the last durable commit when it was made
   // Empty: all rows of this commit and of those before it are durable.
-  std::vector<Extent> extents;
+  std::vector<Extent> extents = {};
 
   bool durable() const { return extents.empty(); }
   bool operator==(const CommitNote&) const = default;

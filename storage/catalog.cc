@@ -6,8 +6,10 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/table.h>
+#include <rocksdb/wal_filter.h>
 
 #include <algorithm>
 #include <array>
@@ -77,6 +79,54 @@ class ForwardingLogger final : public rocksdb::Logger {
   std::function<void(int, std::string_view)> log_;
 };
 
+using Replay = rocksdb::WalFilter::WalProcessingOption;
+
+// Looks at the notes of batches that are replayed from the log.
+class NoteFilter final : public rocksdb::WalFilter {
+ public:
+  explicit NoteFilter(std::function<Replay(std::string_view)> look) : look_(std::move(look)) {}
+
+  Replay LogRecordFound(unsigned long long /*log*/, const std::string& /*file*/,
+                        const rocksdb::WriteBatch& batch, rocksdb::WriteBatch* /*changed*/,
+                        bool* /*is_changed*/) override {
+    NoteVisitor visitor;
+    // A batch that cannot be read is RocksDB's to report.
+    batch.Iterate(&visitor).PermitUncheckedError();
+    Replay replay = Replay::kContinueProcessing;
+    for (const std::string& note : visitor.notes) {
+      if (const Replay wanted = look_(note); wanted != Replay::kContinueProcessing) replay = wanted;
+    }
+    return replay;
+  }
+  const char* Name() const override { return "quarry.notes"; }
+
+ private:
+  struct NoteVisitor final : rocksdb::WriteBatch::Handler {
+    std::vector<std::string> notes;
+
+    rocksdb::Status PutCF(std::uint32_t, const Slice&, const Slice&) override { return {}; }
+    rocksdb::Status DeleteCF(std::uint32_t, const Slice&) override { return {}; }
+    rocksdb::Status DeleteRangeCF(std::uint32_t, const Slice&, const Slice&) override { return {}; }
+    void LogData(const Slice& blob) override { notes.emplace_back(ToView(blob)); }
+  };
+
+  const std::function<Replay(std::string_view)> look_;
+};
+
+// Holds flushes until what they make final is durable elsewhere.
+class FlushGate final : public rocksdb::EventListener {
+ public:
+  explicit FlushGate(std::function<Status()> before) : before_(std::move(before)) {}
+
+  void OnFlushBegin(rocksdb::DB* db, const rocksdb::FlushJobInfo& /*flush*/) override {
+    // Nothing else takes back a flush that has begun: RocksDB drops what it wrote.
+    if (!before_().ok()) rocksdb::CancelAllBackgroundWork(db, /*wait=*/false);
+  }
+
+ private:
+  const std::function<Status()> before_;
+};
+
 rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
   rocksdb::Options db;
   db.create_if_missing = create;
@@ -96,6 +146,9 @@ rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
   }
   db.max_total_wal_size = 64u << 20;
   db.bytes_per_sync = 1u << 20;
+  if (options.before_flush && !options.read_only) {
+    db.listeners.push_back(std::make_shared<FlushGate>(options.before_flush));
+  }
   return db;
 }
 
@@ -118,9 +171,12 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
 }  // namespace
 
 struct Catalog::Rep {
+  std::unique_ptr<NoteFilter> filter;  // outlives db
   std::unique_ptr<rocksdb::DB> db;
   std::array<ColumnFamilyHandle*, kFamilies> handles{};
   bool read_only = false;
+
+  Status Open(Directory& directory, const CatalogOptions& options);
 
   ~Rep() {
     for (ColumnFamilyHandle* handle : handles) {
@@ -135,26 +191,49 @@ Catalog::Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep)
     : directory_(std::move(directory)), rep_(std::move(rep)) {}
 Catalog::~Catalog() = default;
 
-Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> directory,
-                                               const CatalogOptions& options) {
-  const rocksdb::Options db_options = DatabaseOptions(options, directory->is_new());
-  std::vector<ColumnFamilyHandle*> handles;
-  rocksdb::DB* db = nullptr;
-  const std::string path = directory->catalog_path();
-  if (!options.salvage) QUARRY_TRY(CheckManifest(directory->vfs(), path));
+Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
+  rocksdb::Options db_options = DatabaseOptions(options, directory.is_new());
+  db_options.wal_filter = filter.get();
+  const std::string path = directory.catalog_path();
+  if (!options.salvage) QUARRY_TRY(CheckManifest(directory.vfs(), path));
+  std::vector<ColumnFamilyHandle*> opened;
+  rocksdb::DB* database = nullptr;
   const rocksdb::Status status =
       options.read_only
-          ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options), &handles, &db)
-          : rocksdb::DB::Open(db_options, path, Families(options), &handles, &db);
-  auto rep = std::make_unique<Rep>();
-  rep->db.reset(db);
-  std::copy_n(handles.begin(), std::min(handles.size(), kFamilies), rep->handles.begin());
-  rep->read_only = options.read_only;
+          ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options), &opened, &database)
+          : rocksdb::DB::Open(db_options, path, Families(options), &opened, &database);
+  db.reset(database);
+  std::copy_n(opened.begin(), std::min(opened.size(), kFamilies), handles.begin());
+  read_only = options.read_only;
   if (status.IsInvalidArgument() || status.IsPathNotFound()) {
     return Status::Corruption("catalog: " + status.ToString());
   }
-  QUARRY_TRY(FromRocks(status));
+  return FromRocks(status);
+}
+
+Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> directory,
+                                               const CatalogOptions& options) {
+  auto rep = std::make_unique<Rep>();
+  if (options.ends_before) {
+    rep->filter = std::make_unique<NoteFilter>([&options](std::string_view note) {
+      return options.ends_before(note) ? Replay::kStopReplay : Replay::kContinueProcessing;
+    });
+  }
+  QUARRY_TRY(rep->Open(*directory, options));
   return std::shared_ptr<Catalog>(new Catalog(std::move(directory), std::move(rep)));
+}
+
+Status Catalog::ReadLogNotes(const std::shared_ptr<Directory>& directory,
+                             const CatalogOptions& options,
+                             const std::function<void(std::string_view note)>& visit) {
+  CatalogOptions reading = options;
+  reading.read_only = true;
+  Rep rep;
+  rep.filter = std::make_unique<NoteFilter>([&visit](std::string_view note) {
+    visit(note);
+    return Replay::kContinueProcessing;
+  });
+  return rep.Open(*directory, reading);
 }
 
 CatalogBatch Catalog::NewBatch() const {
@@ -174,16 +253,6 @@ Status Catalog::Commit(CatalogBatch&& batch, bool sync) {
 std::shared_ptr<const CatalogView> Catalog::View() const {
   return std::shared_ptr<const CatalogView>(
       new CatalogView(shared_from_this(), rep_->db->GetSnapshot()));
-}
-
-Status Catalog::SyncLog() {
-  // An empty batch: with WALs tracked in the manifest the log must not be
-  // synced behind the write path's back.
-  rocksdb::WriteBatch empty;
-  QUARRY_TRY(FromRocks(empty.PutLogData("")));
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  return FromRocks(rep_->db->Write(options, &empty));
 }
 
 Status Catalog::Flush() {

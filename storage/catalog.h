@@ -61,6 +61,12 @@ struct CatalogOptions {
   bool salvage = false;
   // RocksDB's own log lines: 0 debug .. 3 error. Never throws. Null: dropped.
   std::function<void(int, std::string_view)> log;
+  // Called before changes go from the log into tables, on any thread. After an error
+  // none ever do: what the log cannot take back must not be there. Null: not called.
+  std::function<Status()> before_flush;
+  // Ends the replay of the log before the first batch with a note for which this is
+  // true; that batch and those behind it are gone for good. Null: all is replayed.
+  std::function<bool(std::string_view note)> ends_before;
 };
 
 class Catalog;
@@ -130,6 +136,13 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // Errors: kCorruption, kIoError, kNoSpace.
   static Result<std::shared_ptr<Catalog>> Open(std::shared_ptr<Directory> directory,
                                                const CatalogOptions& options);
+
+  // Calls `visit` for each note in the log that Open would replay, oldest first.
+  // Changes nothing. Errors: as Open.
+  static Status ReadLogNotes(const std::shared_ptr<Directory>& directory,
+                             const CatalogOptions& options,
+                             const std::function<void(std::string_view note)>& visit);
+
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
@@ -142,9 +155,6 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   Status Commit(CatalogBatch&& batch, bool sync);
 
   std::shared_ptr<const CatalogView> View() const;
-
-  // Makes commits without sync durable. Errors: as Commit.
-  Status SyncLog();
 
   // Before closing: moves a long log into tables, so that the next open need
   // not replay it. Errors: kIoError, kNoSpace.

@@ -24,6 +24,27 @@ Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
   return PlaneFile{header, std::move(file), std::move(mapping)};
 }
 
+// A plane's file and the header that it has.
+//   wanted   for its name
+Result<PlaneFile> Look(const Directory& directory, const format::PlaneHeader& wanted) {
+  const std::string path = directory.plane_path(wanted.slab, wanted.kind);
+  auto file = directory.vfs().OpenFile(path, Vfs::Open::kRead);
+  if (file.status().code() == StatusCode::kNotFound) {
+    return Status::Corruption(NameOf(wanted) + ": " + path + " is missing");
+  }
+  if (!file.ok()) return file.status();
+  QUARRY_ASSIGN(const std::uint64_t bytes, (*file)->Size());
+  if (bytes < format::kPlaneHeaderBytes) {
+    return Status::Corruption(NameOf(wanted) + ": file has " + std::to_string(bytes) +
+                              " bytes, less than its header");
+  }
+  std::array<std::byte, format::kPlaneHeaderBytes> head;
+  QUARRY_TRY((*file)->ReadAt(0, head));
+  auto header = format::DecodePlaneHeader(head, bytes);
+  if (!header.ok()) return header.status().WithContext(NameOf(wanted));
+  return PlaneFile{*std::move(header), *std::move(file), nullptr};
+}
+
 }  // namespace
 
 Result<PlaneFile> CreatePlane(Directory& directory, const format::PlaneHeader& header) {
@@ -44,31 +65,27 @@ Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected) 
 }
 
 Result<PlaneFile> OpenPlaneForReading(const Directory& directory, format::PlaneHeader expected) {
-  const std::string path = directory.plane_path(expected.slab, expected.kind);
-  auto file = directory.vfs().OpenFile(path, Vfs::Open::kRead);
-  if (file.status().code() == StatusCode::kNotFound) {
-    return Status::Corruption(NameOf(expected) + ": " + path + " is missing");
-  }
-  if (!file.ok()) return file.status();
-  QUARRY_ASSIGN(const std::uint64_t bytes, (*file)->Size());
-  if (bytes < format::kPlaneHeaderBytes) {
-    return Status::Corruption(NameOf(expected) + ": file has " + std::to_string(bytes) +
-                              " bytes, less than its header");
-  }
-  std::array<std::byte, format::kPlaneHeaderBytes> head;
-  QUARRY_TRY((*file)->ReadAt(0, head));
-  const auto header = format::DecodePlaneHeader(head, bytes);
-  if (!header.ok()) return header.status().WithContext(NameOf(expected));
+  QUARRY_ASSIGN(PlaneFile found, Look(directory, expected));
   if (expected.kind == format::PlaneKind::kPca) {
-    expected.capacity_rows = header->capacity_rows;
+    expected.capacity_rows = found.header.capacity_rows;
   }
-  if (expected.store_uuid.empty()) expected.store_uuid = header->store_uuid;
-  expected.pca_units = header->pca_units;
-  expected.model_checksum = header->model_checksum;
-  if (*header != expected) {
+  if (expected.store_uuid.empty()) expected.store_uuid = found.header.store_uuid;
+  expected.pca_units = found.header.pca_units;
+  expected.model_checksum = found.header.model_checksum;
+  if (found.header != expected) {
     return Status::Corruption(NameOf(expected) + ": header is that of another plane");
   }
-  return PlaneFile{*header, *std::move(file), nullptr};
+  return found;
+}
+
+Result<format::PlaneHeader> ReadPlaneHeader(const Directory& directory, std::uint64_t slab,
+                                            format::PlaneKind kind) {
+  format::PlaneHeader wanted;
+  wanted.slab = slab;
+  wanted.kind = kind;
+  QUARRY_ASSIGN(PlaneFile found, Look(directory, wanted));
+  if (found.header.slab == slab && found.header.kind == kind) return std::move(found.header);
+  return Status::Corruption(NameOf(wanted) + ": header is that of another plane");
 }
 
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,

@@ -34,4 +34,9 @@ Result<PlaneFile> OpenPlaneForReading(const Directory& directory, format::PlaneH
 Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,
                                                   const format::PlaneHeader& header);
 
+// The header that a plane's file has. Errors: as OpenPlane; kCorruption also when it is
+// that of another slab or kind.
+Result<format::PlaneHeader> ReadPlaneHeader(const Directory& directory, std::uint64_t slab,
+                                            format::PlaneKind kind);
+
 }  // namespace quarry::storage

@@ -93,6 +93,23 @@ Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const FillTil
   return Status::Ok();
 }
 
+Status Sketch::Forget(std::uint32_t first) {
+  const std::byte* const checksums = mapping_->bytes().data() + layout_.blocks_offset;
+  const auto stored = [&](std::uint32_t tile) {
+    return format::LoadLittle64(checksums + tile * sizeof(std::uint64_t));
+  };
+  std::uint32_t end = header_.capacity_rows / format::kTileRows;
+  while (end > first && stored(end - 1) == 0) --end;
+  if (first >= end) return Status::Ok();
+  if (file_ == nullptr) {
+    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
+  }
+  const std::vector<std::uint64_t> zeros(end - first);
+  QUARRY_TRY(file_->WriteAt(layout_.blocks_offset + first * sizeof(std::uint64_t),
+                            std::as_bytes(std::span(zeros))));
+  return file_->Sync();
+}
+
 Status Sketch::Sync() {
   if (file_ == nullptr) {  // written by a process before, perhaps not synced
     QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));

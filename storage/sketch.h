@@ -46,6 +46,10 @@ class Sketch {
   // Writes tiles first .. last - 1. Errors: kIoError, kNoSpace.
   Status WriteTiles(std::uint32_t first, std::uint32_t last, const FillTile& fill);
 
+  // Takes from all tiles behind `first` - 1 what makes them match, and makes that
+  // durable. Errors: as Sync.
+  Status Forget(std::uint32_t first);
+
   // Makes what was written durable. Errors: kIoError, kNoSpace: never retry.
   Status Sync();
 

@@ -66,6 +66,12 @@ Result<std::shared_ptr<Slab>> Slab::Open(std::shared_ptr<Directory> directory,
   return slab;
 }
 
+Result<std::shared_ptr<Slab>> Slab::OpenByNumber(std::shared_ptr<Directory> directory,
+                                                 std::uint64_t number) {
+  QUARRY_ASSIGN(const auto header, ReadPlaneHeader(*directory, number, format::PlaneKind::kBase));
+  return Open(std::move(directory), header);
+}
+
 Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows& staged,
                     std::uint64_t sequence) {
   const std::size_t n = staged.rows.size();
@@ -81,6 +87,10 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   if (file_ == nullptr) {
     QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
   }
+  // What is written a second time must not meet tiles of what was there: they match
+  // their checksums.
+  if (sketch_ != nullptr && at != appended_) QUARRY_TRY(sketch_->Forget(at / format::kTileRows));
+  appended_ = at + static_cast<std::uint32_t>(n);
   const auto write = [&](std::uint64_t region, std::size_t entry_bytes, auto entries) {
     return file_->WriteAt(region + at * entry_bytes, std::as_bytes(entries));
   };
@@ -94,6 +104,26 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   QUARRY_TRY(WriteBlockRecords(committed, at, end, sequence));
   if (sketch_ == nullptr) return Status::Ok();
   return WriteSketch(*sketch_, at / format::kTileRows, end / format::kTileRows);
+}
+
+Status Slab::WriteAgain(std::uint32_t committed, std::uint32_t first, std::uint32_t end,
+                        std::uint64_t sequence) {
+  constexpr std::size_t kBytesAtOnce = 1u << 20;
+  const auto at_once =
+      static_cast<std::uint32_t>(std::max<std::size_t>(1, kBytesAtOnce / layout_.row_bytes));
+  // Copies: the file is mapped, and written where it is read.
+  const auto copy = [](const auto* from, std::size_t n) { return std::vector(from, from + n); };
+  for (std::uint32_t at = first; at < end;) {
+    const std::uint32_t n = std::min(at_once, end - at);
+    const auto row_numbers = copy(rows() + at, n);
+    const auto row_codes = copy(codes(at), n * layout_.row_bytes);
+    const auto row_norms = copy(norms() + at, n);
+    std::vector<float> row_scales;
+    if (scales() != nullptr) row_scales = copy(scales() + at, n);
+    QUARRY_TRY(Append(committed, at, {row_numbers, row_codes, row_scales, row_norms}, sequence));
+    at += n;
+  }
+  return Status::Ok();
 }
 
 void Slab::Decode(std::size_t first, std::size_t n, float* out) const {

@@ -51,6 +51,11 @@ class Slab {
   static Result<std::shared_ptr<Slab>> Open(std::shared_ptr<Directory> directory,
                                             const format::PlaneHeader& expected);
 
+  // Opens the base plane that has this number, whatever its header says else.
+  // Errors: as Open.
+  static Result<std::shared_ptr<Slab>> OpenByNumber(std::shared_ptr<Directory> directory,
+                                                    std::uint64_t number);
+
   // Opens the sketch. While the slab is not full, the tiles of the first
   // `committed` rows are compared with their checksums first: power may have
   // failed before they reached the disk. What is missing or damaged is made again
@@ -73,6 +78,11 @@ class Slab {
   // that is appended to do not match their checksum: nothing is written then.
   Status Append(std::uint32_t committed, std::uint32_t at, const StagedRows& staged,
                 std::uint64_t sequence);
+
+  // Writes positions first .. end - 1 once more as they are, with their checksums.
+  // REQUIRES: as Append. Errors: as Append.
+  Status WriteAgain(std::uint32_t committed, std::uint32_t first, std::uint32_t end,
+                    std::uint64_t sequence);
 
   // Makes appended rows durable. Errors: kIoError, kNoSpace: never retry.
   Status Sync();
@@ -179,6 +189,7 @@ class Slab {
   std::unique_ptr<Mapping> mapping_;
   std::unique_ptr<File> file_;  // opened by the first Append; the writer's
   std::shared_ptr<Sketch> sketch_;
+  std::uint32_t appended_ = ~std::uint32_t{0};  // where the last append ended
   std::atomic<bool> obsolete_ = false;
   std::atomic<bool> has_quarantine_ = false;
   mutable std::mutex quarantine_mutex_;

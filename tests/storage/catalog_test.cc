@@ -268,14 +268,6 @@ TEST_F(CatalogTest, UnsyncedCommitSurvivesTheEndOfTheProcess) {
   EXPECT_EQ(*value, "1");
 }
 
-TEST_F(CatalogTest, SyncLogTakesAnEmptyLog) {
-  Open();
-  EXPECT_OK(catalog_->SyncLog());
-  Put(Family::kRows, "a", "1");
-  EXPECT_OK(catalog_->SyncLog());
-  EXPECT_EQ(Get(Family::kRows, "a"), "1");
-}
-
 TEST_F(CatalogTest, FlushMovesALongLogIntoTables) {
   Open();
   for (int i = 0; i < 6; ++i)
