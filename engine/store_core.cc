@@ -137,7 +137,12 @@ void StoreCore::StartBackground() {
 
 Status StoreCore::OpenCatalog() {
   storage::CatalogOptions options = CatalogOptionsFrom(options_);
-  options.before_flush = [unsynced = unsynced_] { return unsynced->Sync(); };
+  options.before_flush = [unsynced = unsynced_, log = options_.log] {
+    const Status synced = unsynced->Sync();
+    if (!synced.ok() && log)
+      log(LogLevel::kError, "the store is read-only now: " + synced.ToString());
+    return synced;
+  };
   std::optional<std::uint64_t> cut;
   if (!directory_->is_new()) {
     QUARRY_ASSIGN(witness_, storage::Witness::Open(*directory_));
@@ -201,11 +206,10 @@ Status StoreCore::CheckUsable() const {
 Status StoreCore::CheckWritable() const {
   QUARRY_TRY(CheckUsable());
   if (options_.read_only) return Status::FailedPrecondition("the store was opened read-only");
-  const Status unsynced = unsynced_->failure();
-  if (poison_.empty() && unsynced.ok()) return Status::Ok();
+  const Status synced = directory_->sync_failure();
+  if (poison_.empty() && synced.ok()) return Status::Ok();
   return Status::ReadOnly("an earlier write or sync failed (" +
-                          (poison_.empty() ? unsynced.ToString() : poison_) +
-                          "); reopen the store");
+                          (poison_.empty() ? synced.ToString() : poison_) + "); reopen the store");
 }
 
 Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {

@@ -123,7 +123,7 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   Status committed = catalog_->Commit(std::move(batch), sync);
   if (!committed.ok()) {
     // The catalog stops when it may not flush.
-    if (Status unsynced = unsynced_->failure(); !unsynced.ok()) committed = std::move(unsynced);
+    if (Status synced = directory_->sync_failure(); !synced.ok()) committed = std::move(synced);
     commit.Keep();  // its files: after reopening the catalog may list them
     Poison(committed);
     return Unknown(committed);

@@ -19,11 +19,6 @@ Status UnsyncedSlabs::Sync() {
   return failure_;
 }
 
-Status UnsyncedSlabs::failure() const {
-  const std::lock_guard lock(mutex_);
-  return failure_;
-}
-
 void UnsyncedSlabs::Clear() {
   const std::lock_guard lock(mutex_);
   slabs_.clear();

@@ -22,14 +22,11 @@ class UnsyncedSlabs {
   // each later call returns that failure and tries nothing.
   Status Sync();
 
-  // That failure, or OK.
-  Status failure() const;
-
   void Clear();
 
  private:
   // Held during a sync: whoever finds no slab here may rely on their being durable.
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::vector<std::shared_ptr<storage::Slab>> slabs_;  // guarded by mutex_
   Status failure_;                                     // guarded by mutex_
 };

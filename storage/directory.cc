@@ -147,6 +147,18 @@ Status Directory::FinishCreation() {
   return Status::Ok();
 }
 
+Status Directory::Synced(Status status) {
+  if (status.ok()) return status;
+  const std::lock_guard lock(failure_mutex_);
+  if (sync_failure_.ok()) sync_failure_ = status;
+  return status;
+}
+
+Status Directory::sync_failure() const {
+  const std::lock_guard lock(failure_mutex_);
+  return sync_failure_;
+}
+
 Status Directory::CheckFormat() const {
   QUARRY_ASSIGN(const auto file, vfs_.OpenFile(path_ + "/FORMAT", Vfs::Open::kRead));
   QUARRY_ASSIGN(const std::uint64_t size, file->Size());
@@ -189,7 +201,7 @@ Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
     QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
     removed = true;
   }
-  return removed ? vfs_.SyncDirectory(slabs_path()) : Status::Ok();
+  return removed ? Synced(vfs_.SyncDirectory(slabs_path())) : Status::Ok();
 }
 
 }  // namespace quarry::storage

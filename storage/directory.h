@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,12 @@ class Directory {
   // are left alone.
   Status RemoveUnlistedPlanes(const std::vector<PlaneName>& listed);
 
+  // Passes on what a sync of any of its files or directories returned, and remembers
+  // the first failure: from then on nothing may be written. Thread-safe.
+  Status Synced(Status status);
+  // That failure, or OK. Thread-safe.
+  Status sync_failure() const;
+
   Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }
 
  private:
@@ -78,6 +85,8 @@ class Directory {
   bool is_new_ = false;
   bool read_only_ = false;
   std::unique_ptr<Lock> lock_;
+  mutable std::mutex failure_mutex_;
+  Status sync_failure_;  // guarded by failure_mutex_
 };
 
 }  // namespace quarry::storage

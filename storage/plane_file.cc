@@ -18,8 +18,8 @@ Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
   const std::uint64_t bytes = header.layout().file_bytes;
   QUARRY_TRY(file->Allocate(bytes));
   QUARRY_TRY(file->WriteAt(0, format::EncodePlaneHeader(header)));
-  QUARRY_TRY(file->Sync());
-  QUARRY_TRY(directory.vfs().SyncDirectory(directory.slabs_path()));
+  QUARRY_TRY(directory.Synced(file->Sync()));
+  QUARRY_TRY(directory.Synced(directory.vfs().SyncDirectory(directory.slabs_path())));
   QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
   return PlaneFile{header, std::move(file), std::move(mapping)};
 }

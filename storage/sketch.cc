@@ -107,14 +107,14 @@ Status Sketch::Forget(std::uint32_t first) {
   const std::vector<std::uint64_t> zeros(end - first);
   QUARRY_TRY(file_->WriteAt(layout_.blocks_offset + first * sizeof(std::uint64_t),
                             std::as_bytes(std::span(zeros))));
-  return file_->Sync();
+  return directory_->Synced(file_->Sync());
 }
 
 Status Sketch::Sync() {
   if (file_ == nullptr) {  // written by a process before, perhaps not synced
     QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
   }
-  return file_->Sync();
+  return directory_->Synced(file_->Sync());
 }
 
 bool Sketch::Matches(std::uint32_t number) const {

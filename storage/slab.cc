@@ -225,7 +225,7 @@ Status Slab::WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::u
 
 Status Slab::Sync() {
   QUARRY_CHECK(file_ != nullptr);
-  return file_->Sync();
+  return directory_->Synced(file_->Sync());
 }
 
 std::optional<std::uint32_t> Slab::Find(std::uint64_t row, std::uint32_t committed) const {

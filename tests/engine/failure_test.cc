@@ -30,13 +30,14 @@ constexpr int kWrites = 4;
 
 class FailureTest : public testing::Test {
  protected:
-  FailureTest() { Open(); }
+  FailureTest() { Open(); }  // without a thread beside it: FailingVfs knows one only
 
   std::string path() const { return directory_ / "store"; }
 
   void Open() {
     OpenOptions options;
     options.create_if_missing = true;
+    options.background = false;
     options.log = [this](LogLevel level, std::string_view line) {
       const std::lock_guard lock(log_mutex_);
       if (level == LogLevel::kError) errors_.emplace_back(line);
@@ -112,6 +113,35 @@ TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
   FailNothing();
   EXPECT_OK(Put(lake, 1));
+}
+
+TEST_F(FailureTest, FailedSyncOfTheNameOfANewSlabMakesTheStoreReadOnly) {
+  Collection lake = Create("lake");
+  // Made, allocated, header written, synced; then its directory.
+  vfs_.FailAfter(4, Status::IoError("as asked"));
+  const auto result = Put(lake, 1);
+  EXPECT_THAT(result, FailsSaying(StatusCode::kIoError, Words{"refused"}));
+  EXPECT_EQ(result.status().outcome(), Outcome::kRefused);
+  FailNothing();
+  EXPECT_THAT(Put(lake, 1), FailsSaying(StatusCode::kReadOnly, Words{"refused", "reopen"}));
+  Reopen();
+  lake = Get("lake");
+  EXPECT_OK(Put(lake, 1));
+}
+
+// The checksums of rows that are not durable are written over: only recovery has them.
+TEST_F(FailureTest, FailedAppendBehindUnsyncedRowsMakesTheStoreReadOnly) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1));
+  ASSERT_OK(Upsert(lake, {Id(2)}, {Row(kDim, 1)}, {}, {.sync = false}));
+  vfs_.FailAfter(kWrites - 1, Status::IoError("as asked"));
+  EXPECT_THAT(Put(lake, 3), FailsSaying(StatusCode::kIoError, Words{"refused"}));
+  FailNothing();
+  EXPECT_THAT(Put(lake, 3), Fails(StatusCode::kReadOnly));
+  Reopen();
+  lake = Get("lake");
+  EXPECT_EQ(Count(lake), 2u);
+  EXPECT_OK(Put(lake, 3));
 }
 
 TEST_F(FailureTest, ANewSlabAndItsSketchLeaveTheReserve) {

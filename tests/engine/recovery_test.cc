@@ -320,6 +320,18 @@ TEST_F(DamageTest, ScrambledTombstonesAreCorruption) {
   EXPECT_THAT(Open(), FailsSaying(StatusCode::kCorruption, Words{"collection lake"}));
 }
 
+// Commits without vectors leave no trace in slabs.
+TEST_F(DamageTest, CatalogOlderThanTheWitnessIsDataLoss) {
+  fs::copy(store_.path() + "/catalog", store_.path() + "/older", fs::copy_options::recursive);
+  store_.Open();
+  Collection lake = store_.Get("lake");
+  ASSERT_OK(Upsert(lake, {Id(1000)}, {}, {R"({"a":1})"}, {.sync = true}));
+  store_.Close();
+  fs::remove_all(store_.path() + "/catalog");
+  fs::rename(store_.path() + "/older", store_.path() + "/catalog");
+  EXPECT_THAT(Open(), FailsSaying(StatusCode::kDataLoss, Words{"durable"}));
+}
+
 // The slab says that commits happened of which the catalog knows nothing: a log
 // that lost its end must not pass for the whole.
 TEST_F(DamageTest, CatalogThatForgotCommitsIsDataLoss) {
