@@ -3,7 +3,7 @@
 // Their rows and their part of the log may have reached the disk in any order. Each
 // notes in the log what it wrote to slabs, with checksums (format/commit_note.h).
 // Notes are looked at before the catalog replays its log: where the rows of a commit
-// are not what it wrote, it and all behind it are cut off. docs/decisions/0007 has the
+// are not what it wrote, it and all behind it are cut off. docs/decisions/0009 has the
 // proof.
 
 #pragma once
