@@ -90,7 +90,7 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   header.capacity_rows = static_cast<std::uint32_t>(
       std::min<std::uint64_t>((rows + 63) / 64 * 64, format::kMaxSlabRows));
 
-  const bool has_sketch = WantsSketch(*view.schema);
+  const bool has_sketch = format::WantsSketch(*view.schema);
   std::uint64_t file_bytes = header.layout().file_bytes;
   if (has_sketch) {
     file_bytes += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;

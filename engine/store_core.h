@@ -122,6 +122,12 @@ class StoreCore {
                     const std::function<Status(engine::SlabView&)>& change);
   Status ChangePolicy(std::uint32_t collection, SketchPolicy policy);
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
+  // In store_verify.cc. Returns soon after go_on() has become false.
+  void Scrub(const std::function<bool()>& go_on);
+  void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
+                 const std::function<bool()>& go_on);
+  Status RebuildSketch(std::uint32_t collection, std::uint64_t slab, format::PlaneKind kind,
+                       const storage::Sketch* seen, const std::function<bool()>& go_on);
 
   OpenOptions options_;
   pid_t pid_ = 0;  // of the process that opened it
