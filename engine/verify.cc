@@ -8,6 +8,7 @@
 #include "engine/collection_check.h"
 #include "format/status_macros.h"
 #include "storage/vfs.h"
+#include "storage/witness.h"
 
 namespace quarry::engine {
 namespace {
@@ -75,6 +76,8 @@ class StoreCheck {
                                    report_.notes));
     }
     if (directory_.read_only()) NoteUnlisted(directory_, facts, damages_, report_.notes);
+    const Status witness = storage::Witness::Check(directory_, facts.state.sequence);
+    if (!witness.ok()) damages_.Add(DamageOf(witness, "WITNESS"));
     const CheckContext context{directory_,     *view_,    facts,   kernels_,
                                options_.quick, throttle_, damages_};
     if (all_known) QUARRY_TRY(CheckStrayKeys(context));

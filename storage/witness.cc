@@ -72,6 +72,31 @@ Result<std::unique_ptr<Witness>> Witness::Open(Directory& directory) {
   return witness;
 }
 
+Status Witness::Check(const Directory& directory, std::uint64_t sequence) {
+  const auto file = directory.vfs().OpenFile(directory.path() + "/WITNESS", Vfs::Open::kRead);
+  if (file.status().code() == StatusCode::kNotFound) return Status::Ok();
+  if (!file.ok()) return file.status();
+  QUARRY_ASSIGN(const std::uint64_t size, (*file)->Size());
+  // The copy at 0 is the second that is written.
+  for (const std::uint64_t offset : {kCopyBytes, std::uint64_t{0}}) {
+    std::string bytes(kRecordBytes, '\0');
+    if (size >= offset + kRecordBytes) {
+      QUARRY_TRY((*file)->ReadAt(offset, std::as_writable_bytes(std::span(bytes))));
+    }
+    const std::optional<Copy> copy = Decode(bytes);
+    const bool is_unwritten = offset == 0 && bytes.find_first_not_of('\0') == std::string::npos;
+    if (!copy && !is_unwritten) {
+      return Status::Corruption("the copy at " + std::to_string(offset) +
+                                " does not match its checksum");
+    }
+    if (copy && copy->sequence > sequence) {
+      return Status::DataLoss("commit " + std::to_string(copy->sequence) +
+                              " was durable, the catalog has only " + std::to_string(sequence));
+    }
+  }
+  return Status::Ok();
+}
+
 Status Witness::Write(std::uint64_t sequence, bool closed) {
   QUARRY_CHECK(file_ != nullptr);
   ++turn_;

@@ -24,6 +24,10 @@ class Witness {
   // Errors: kIoError, kNoSpace.
   static Result<std::unique_ptr<Witness>> Open(Directory& directory);
 
+  // Looks for damage; a store without the file is none the worse. Errors: kCorruption,
+  // kDataLoss (it knows of a commit after `sequence`), kIoError.
+  static Status Check(const Directory& directory, std::uint64_t sequence);
+
   // The last commit that it knows of; 0 when nothing can be read.
   std::uint64_t sequence() const { return sequence_; }
 

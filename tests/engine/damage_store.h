@@ -135,11 +135,16 @@ class DamageStore {
     if (name == "catalog/IDENTITY" || name.starts_with("catalog/OPTIONS-")) {
       return Unused(bytes.size(), true);
     }
-    if (!name.starts_with("slabs/")) return Unused(bytes.size(), false);
     Unused unused(bytes.size(), true);
     const auto use = [&](std::uint64_t offset, std::uint64_t n) {
       for (std::uint64_t i = offset; i < offset + n; ++i) unused[i] = false;
     };
+    if (name == "WITNESS") {
+      use(0, 40);
+      use(4096, 40);
+      return unused;
+    }
+    if (!name.starts_with("slabs/")) return Unused(bytes.size(), false);
     const format::PlaneHeader header = HeaderOf(name);
     const format::PlaneLayout layout = header.layout();
     const std::uint32_t rows = rows_.at(header.slab);

@@ -36,9 +36,11 @@ class ReferenceDamageTest : public testing::Test {
     store_.Close();
   }
 
-  // Commits a change behind the store's back and verifies, fully and quickly.
+  // Commits a change behind the store's back and verifies, fully and quickly. Checksums
+  // are for a full look: what they find must be expected.
   std::vector<std::string> VerifyAfter(
-      const std::function<void(CatalogBatch&, const storage::CatalogView&)>& change) {
+      const std::function<void(CatalogBatch&, const storage::CatalogView&)>& change,
+      bool checksums_differ = false) {
     {
       auto directory = Value(storage::Directory::Open(storage::Vfs::Posix(), store_.path(),
                                                       storage::Directory::Mode::kWrite));
@@ -52,7 +54,9 @@ class ReferenceDamageTest : public testing::Test {
       const VerifyReport report = Value(VerifyStore(store_.path(), {.quick = quick}));
       std::vector<std::string> found;
       for (const Damage& damage : report.damages) found.push_back(damage.text);
-      EXPECT_TRUE(!quick || found == texts) << "quick";
+      if (quick && !checksums_differ) {
+        EXPECT_EQ(found, texts);
+      }
       texts = found;
     }
     return texts;
@@ -168,16 +172,18 @@ TEST_F(ReferenceDamageTest, NextIdThatWasUsed) {
 
 TEST_F(ReferenceDamageTest, SlabThatHasSeenCommitsTheCatalogHasNot) {
   EXPECT_THAT(
-      VerifyAfter([](auto& batch, auto& view) {
-        format::CollectionState state = StateOf(view);
-        state.active_rows = 4;
-        state.active_last_row = 3;
-        batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
-        auto store =
-            Value(format::DecodeStoreState(*Value(view.Get(Family::kDefault, format::kStateKey))));
-        store.sequence = 0;
-        batch.Put(Family::kDefault, format::kStateKey, format::Encode(store));
-      }),
+      VerifyAfter(
+          [](auto& batch, auto& view) {
+            format::CollectionState state = StateOf(view);
+            state.active_rows = 4;
+            state.active_last_row = 3;
+            batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
+            auto store = Value(
+                format::DecodeStoreState(*Value(view.Get(Family::kDefault, format::kStateKey))));
+            store.sequence = 0;
+            batch.Put(Family::kDefault, format::kStateKey, format::Encode(store));
+          },
+          /*checksums_differ=*/true),
       Contains(HasSubstr("it has seen commit 2, the catalog only 0")));
 }
 

@@ -40,8 +40,6 @@ INSTANTIATE_TEST_SUITE_P(
                "a whole number from 33554432 to"},
         Misuse{{"--nonsense"}, "unknown option --nonsense"},
         Misuse{{"nonsense", "list", "S"}, "unknown command 'nonsense'"},
-        Misuse{{"verify", "S"}, "unknown command 'verify'"},
-        Misuse{{"repair", "S", "N"}, "unknown command 'repair'"},
         Misuse{{"compact", "S"}, "unknown command 'compact'"},
         Misuse{{"checkpoint", "S", "D"}, "unknown command 'checkpoint'"},
         Misuse{{"--nonsense", "list", "S"}, "unknown option --nonsense for list"},
