@@ -29,8 +29,18 @@ constexpr int kShards = 16;  // so that they run side by side
 class DamageTest : public testing::TestWithParam<int> {
  protected:
   static std::size_t Cases() {
+#ifdef __SANITIZE_ADDRESS__
+    constexpr std::size_t kCases = 320;  // each takes several times as long
+#else
+    constexpr std::size_t kCases = 2000;
+#endif
     const char* const given = std::getenv("QUARRY_FLIPS");
-    return (given == nullptr ? 2000 : std::strtoul(given, nullptr, 10)) / kShards;
+    return (given == nullptr ? kCases : std::strtoul(given, nullptr, 10)) / kShards;
+  }
+
+  // Whether the i-th case is looked at in every way: all in a run of a given length.
+  static bool IsThorough(std::size_t i) {
+    return i % 8 == 0 || std::getenv("QUARRY_FLIPS") != nullptr;
   }
 
   std::set<std::string> AllIds() const {
@@ -104,7 +114,8 @@ class DamageTest : public testing::TestWithParam<int> {
     (void)(*store)->Close();
   }
 
-  VerifyReport LookAtAll() {
+  // Writing and repairing, which take long, only if `thoroughly`.
+  VerifyReport LookAtAll(bool thoroughly) {
     const auto report = VerifyStore(store_.path());
     const auto quick = VerifyStore(store_.path(), {.quick = true});
     EXPECT_OK(report);
@@ -114,15 +125,16 @@ class DamageTest : public testing::TestWithParam<int> {
       EXPECT_OK(answers);
       if (answers.ok()) ExpectSound(*answers);
     }
-    ExpectNoCrashOfWriting();
-    ExpectRepairKeepsWhatIsSound();
+    if (thoroughly) ExpectNoCrashOfWriting();
+    if (thoroughly) ExpectRepairKeepsWhatIsSound();
     return report.ok() ? *report : VerifyReport{};
   }
 
-  void TryFlip(const std::string& name, std::size_t offset, unsigned bit, bool unused) {
+  void TryFlip(const std::string& name, std::size_t offset, unsigned bit, bool unused,
+               bool thoroughly = true) {
     SCOPED_TRACE(name + " byte " + std::to_string(offset) + " bit " + std::to_string(bit));
     store_.Flip(name, offset, bit);
-    const VerifyReport report = LookAtAll();
+    const VerifyReport report = LookAtAll(thoroughly);
     EXPECT_EQ(report.ok(), unused) << Described(report);
     store_.Restore(name);
   }
@@ -155,7 +167,7 @@ TEST_P(DamageTest, FlippedBitsAreFoundOrHarmless) {
     if (rng() % 4 == 0) offset = unused.size() - 1 - offset % 512;
     // Most trials are of bytes that count.
     for (int tries = 0; tries < 8 && unused[offset]; ++tries) offset = rng() % unused.size();
-    TryFlip(name, offset, rng() % 8, unused[offset]);
+    TryFlip(name, offset, rng() % 8, unused[offset], IsThorough(i));
   }
 }
 
@@ -183,8 +195,8 @@ TEST_P(DamageTest, ShortenedFilesAreFoundOrHarmless) {
       EXPECT_TRUE(!report->ok() || (same && (store_.UnusedOf(name)[0] || !report->notes.empty())))
           << Described(*report);
     }
-    ExpectNoCrashOfWriting();
-    if (!name.ends_with(".log")) ExpectRepairKeepsWhatIsSound();
+    if (IsThorough(i)) ExpectNoCrashOfWriting();
+    if (IsThorough(i) && !name.ends_with(".log")) ExpectRepairKeepsWhatIsSound();
     store_.Restore(name);
   }
 }
