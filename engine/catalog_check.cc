@@ -160,8 +160,9 @@ void NoteUnlisted(const storage::Directory& directory, const StoreFacts& facts, 
       notes.push_back("slabs/" + name + " is not listed by any collection");
     }
   }
-  constexpr std::array<std::string_view, 5> kOurs = {"LOCK", "FORMAT", "WITNESS", "catalog",
-                                                     "slabs"};
+  // PUBLISHED is of a published checkpoint, CHECKSUMS of an unpacked stream.
+  constexpr std::array<std::string_view, 8> kOurs = {
+      "LOCK", "FORMAT", "WITNESS", "catalog", "slabs", "published", "PUBLISHED", "CHECKSUMS"};
   const auto names = directory.vfs().List(directory.path());
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
     if (std::find(kOurs.begin(), kOurs.end(), name) == kOurs.end()) {

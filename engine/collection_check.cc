@@ -171,8 +171,10 @@ class CollectionCheck final : public RowHandler {
         HeaderOf(context_.store.uuid, collection_, active, format::PlaneKind::kBase));
     if (!plane.ok()) return Status::Ok();  // the walk tells of it
     const auto seen = plane->NewestSequence(active.rows);
-    // One may be ahead: that under way when the process ended, or the one now.
+    // One may be ahead: that under way when the process ended, or the one now. What was
+    // published falls behind the writer.
     if (!seen.ok() || *seen <= state.sequence + 1 || online_) return Status::Ok();
+    if (context_.directory.published() != 0) return Status::Ok();
     Damage damage = DamageOf(
         Status::DataLoss("it has seen commit " + std::to_string(*seen) + ", the catalog only " +
                          std::to_string(state.sequence)),

@@ -41,13 +41,15 @@ Result<SlabView> OpenSlab(const std::shared_ptr<storage::Directory>& directory,
 // The active slab: what lies behind its committed rows is no news, unless it
 // speaks of commits that the catalog has never heard of. One may be ahead: the
 // one under way when the process ended.
-Status CheckActive(const SlabView& active, std::uint64_t sequence) {
+Status CheckActive(const storage::Directory& directory, const SlabView& active,
+                   std::uint64_t sequence) {
   if (active.rows > active.slab->capacity_rows()) {
     return Status::Corruption("slab " + std::to_string(active.slab->number()) +
                               " has more committed rows than room");
   }
   const std::uint64_t seen = active.slab->NewestSequence(active.rows);
-  if (seen > sequence + 1) {
+  // What was published falls behind the writer, which appends to the same files.
+  if (seen > sequence + 1 && directory.published() == 0) {
     return Status::DataLoss("slab " + std::to_string(active.slab->number()) + " has seen commit " +
                             std::to_string(seen) + ", the catalog only " +
                             std::to_string(sequence));
@@ -156,7 +158,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
       return Status::Corruption("the active slab's rows are not behind those of the others");
     }
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, active));
-    QUARRY_TRY(CheckActive(opened, sequence));
+    QUARRY_TRY(CheckActive(*directory, opened, sequence));
     if (active.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/false, notes));
     QUARRY_TRY(OpenPca(directory, opened, active.pca, notes));
     view->slabs.push_back(std::move(opened));

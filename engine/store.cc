@@ -47,6 +47,37 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, const OpenOp
   return std::unique_ptr<Store>(new Store(std::move(core)));
 }
 
+Result<std::unique_ptr<Store>> Store::OpenPublished(const std::string& path,
+                                                    const OpenOptions& options) {
+  QUARRY_ASSIGN(auto core,
+                engine::Reported(&options, {.operation = "open_published"}, [&](OperationReport&) {
+                  return StoreCore::OpenPublished(storage::Vfs::Posix(), path, options);
+                }));
+  return std::unique_ptr<Store>(new Store(std::move(core)));
+}
+
+Result<bool> Store::Refresh() {
+  return engine::Reported(core_->reporting(), {.operation = "refresh"},
+                          [&](OperationReport&) { return core_->Refresh(); });
+}
+
+Result<std::uint64_t> Store::Publish() {
+  return engine::Reported(core_->reporting(), {.operation = "publish"},
+                          [&](OperationReport&) { return core_->Publish(); });
+}
+
+Result<CheckpointInfo> Store::Checkpoint(const std::string& path,
+                                         const CheckpointOptions& options) {
+  return engine::Reported(core_->reporting(), {.operation = "checkpoint"},
+                          [&](OperationReport&) { return core_->Checkpoint(path, options); });
+}
+
+Result<CheckpointInfo> Store::StreamCheckpoint(CheckpointSink& sink,
+                                               const CheckpointOptions& options) {
+  return engine::Reported(core_->reporting(), {.operation = "stream_checkpoint"},
+                          [&](OperationReport&) { return core_->StreamCheckpoint(sink, options); });
+}
+
 Store::~Store() { (void)core_->Close(); }
 
 Result<Collection> Store::CreateCollection(std::string_view name, const CollectionSchema& schema) {

@@ -13,6 +13,7 @@
 #include "engine/relaxed_recovery.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
+#include "storage/published.h"
 
 namespace quarry {
 namespace {
@@ -58,6 +59,11 @@ Status CheckOptions(const OpenOptions& options) {
         "max_resident_bytes is " + std::to_string(options.max_resident_bytes) +
         "; expected 0 (no limit) or at least " + std::to_string(kMinResidentBytes));
   }
+  if (options.publish_interval.count() < 0) {
+    return Status::InvalidArgument("publish_interval is " +
+                                   std::to_string(options.publish_interval.count()) +
+                                   " ms; expected 0 (never) or more");
+  }
   if (options.read_only && options.create_if_missing) {
     return Status::InvalidArgument("a store cannot be created by a read-only open");
   }
@@ -78,8 +84,8 @@ storage::CatalogOptions CatalogOptionsFrom(const OpenOptions& options) {
 
 }  // namespace
 
-Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std::string& path,
-                                                   const OpenOptions& options) {
+// All but what is read from the disk.
+Result<std::shared_ptr<StoreCore>> StoreCore::New(const OpenOptions& options) {
   QUARRY_TRY(CheckOptions(options));
   const std::shared_ptr<StoreCore> core(new StoreCore);
   core->options_ = options;
@@ -95,31 +101,47 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
                                      " threads; expected 0 to " + std::to_string(kMaxThreads - 1));
     }
   }
+  return core;
+}
 
+Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std::string& path,
+                                                   const OpenOptions& options) {
+  QUARRY_ASSIGN(const std::shared_ptr<StoreCore> core, New(options));
   using Mode = storage::Directory::Mode;
   const Mode mode = options.read_only           ? Mode::kRead
                     : options.create_if_missing ? Mode::kCreate
                                                 : Mode::kWrite;
   QUARRY_ASSIGN(core->directory_, storage::Directory::Open(vfs, path, mode));
   const auto in_context = [&](const Status& status) { return status.WithContext("store " + path); };
-  if (const Status opened = core->OpenCatalog(); !opened.ok()) return in_context(opened);
-  auto recovered = engine::Recover(core->directory_, *core->catalog_);
-  if (!recovered.ok()) return in_context(recovered.status());
-  for (const std::string& note : recovered->notes) {
-    if (options.log) options.log(LogLevel::kWarning, note);
+  if (Status loaded = core->Load(path); !loaded.ok()) return in_context(loaded);
+  if (options.read_only) return core;
+  QUARRY_ASSIGN(const auto published, storage::ListPublished(vfs, path));
+  const std::uint64_t newest = published.empty() ? 0 : published.back();
+  const Status removed = storage::RemovePublished(vfs, path, newest, /*parts=*/true);
+  if (!removed.ok()) return in_context(removed);
+  if (options.background) core->StartBackground();
+  if (options.publish_interval.count() > 0) {
+    core->publisher_ = std::make_unique<engine::Publisher>(
+        options.publish_interval, [&core = *core] { core.PublishNowAndThen(); });
   }
-  const Status witnessed = core->CheckWitness(recovered->store_state.sequence);
-  if (!witnessed.ok()) return in_context(witnessed);
-  if (!options.read_only) {
-    const Status removed = core->directory_->RemoveUnlistedPlanes(recovered->planes);
-    if (!removed.ok()) return in_context(removed);
-  }
-  core->record_ = recovered->record;
-  core->store_state_ = recovered->store_state;
-  core->durable_.sequence = recovered->store_state.sequence;
-  core->current_.store(recovered->state);
-  if (options.background && !options.read_only) core->StartBackground();
   return core;
+}
+
+// What is read from directory_.
+Status StoreCore::Load(const std::string& path) {
+  path_ = path;
+  QUARRY_TRY(OpenCatalog());
+  QUARRY_ASSIGN(const auto recovered, engine::Recover(directory_, *catalog_));
+  for (const std::string& note : recovered.notes) {
+    if (options_.log) options_.log(LogLevel::kWarning, note);
+  }
+  QUARRY_TRY(CheckWitness(recovered.store_state.sequence));
+  if (!options_.read_only) QUARRY_TRY(directory_->RemoveUnlistedPlanes(recovered.planes));
+  record_ = recovered.record;
+  store_state_ = recovered.store_state;
+  durable_.sequence = recovered.store_state.sequence;
+  current_.store(recovered.state);
+  return Status::Ok();
 }
 
 void StoreCore::StartBackground() {
@@ -146,7 +168,8 @@ Status StoreCore::OpenCatalog() {
   std::optional<std::uint64_t> cut;
   if (!directory_->is_new()) {
     QUARRY_ASSIGN(witness_, storage::Witness::Open(*directory_));
-    if (!witness_->closed()) {
+    // All that is published was durable before.
+    if (!witness_->closed() && directory_->published() == 0) {
       QUARRY_ASSIGN(cut, engine::RecoverRelaxed(directory_, options));
     }
   }
@@ -297,6 +320,9 @@ Status StoreCore::Close() {
   if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
   if (syncer_ != nullptr) syncer_->Stop();
+  Status published;
+  if (publisher_ != nullptr && publisher_->Stop()) published = Publish().status();
+  const std::lock_guard no_publishing(publish_mutex_);
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();
   Status status;
@@ -311,7 +337,7 @@ Status StoreCore::Close() {
   catalog_.reset();
   witness_.reset();
   directory_.reset();
-  return status;
+  return status.ok() && published.code() != StatusCode::kReadOnly ? published : status;
 }
 
 }  // namespace quarry

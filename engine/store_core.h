@@ -17,16 +17,20 @@
 #include <vector>
 
 #include "engine/background.h"
+#include "engine/checkpoint_plan.h"
 #include "engine/commit_queue.h"
 #include "engine/durable_rows.h"
 #include "engine/kernels/kernels.h"
 #include "engine/pca.h"
 #include "engine/prepare.h"
+#include "engine/publisher.h"
 #include "engine/state.h"
+#include "engine/store_copy.h"
 #include "engine/thread_pool.h"
 #include "engine/throttle.h"
 #include "engine/unsynced_slabs.h"
 #include "format/catalog_values.h"
+#include "quarry/checkpoint.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
 #include "storage/directory.h"
@@ -45,6 +49,10 @@ class StoreCore {
  public:
   static Result<std::shared_ptr<StoreCore>> Open(storage::Vfs& vfs, const std::string& path,
                                                  const OpenOptions& options);
+  // As Store::OpenPublished.
+  static Result<std::shared_ptr<StoreCore>> OpenPublished(storage::Vfs& vfs,
+                                                          const std::string& path,
+                                                          const OpenOptions& options);
 
   // The state that a read works on: `snapshot`, or the current one if null.
   // Errors: kFailedPrecondition (closed, forked), kInvalidArgument (a snapshot
@@ -65,6 +73,12 @@ class StoreCore {
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
 
+  // In publish.cc and store_checkpoint.cc, as the methods of Store.
+  Result<std::uint64_t> Publish();
+  Result<bool> Refresh();
+  Result<CheckpointInfo> Checkpoint(const std::string& path, const CheckpointOptions& options);
+  Result<CheckpointInfo> StreamCheckpoint(CheckpointSink& sink, const CheckpointOptions& options);
+
   // As Write, of what is encoded. REQUIRES: prepared as engine::Prepare does
   Result<WriteResult> WritePrepared(const std::vector<engine::Prepared>& prepared,
                                     const WriteOptions& options);
@@ -81,6 +95,15 @@ class StoreCore {
  private:
   StoreCore() = default;
 
+  static Result<std::shared_ptr<StoreCore>> New(const OpenOptions& options);
+  Status Load(const std::string& path);
+  // In publish.cc and store_checkpoint.cc.
+  Result<engine::CopyPlan> PlanUnderLock(std::optional<storage::CatalogFiles>& files);
+  Result<engine::CopyPlan> Freeze(engine::StoreCopy& copy);
+  Result<engine::CopyPlan> PlanReadOnly(std::shared_ptr<const engine::State>& state) const;
+  Result<CheckpointInfo> CheckpointByCopy(engine::StoreCopy& target,
+                                          const CheckpointOptions& options);
+  void PublishNowAndThen();
   bool forked() const;
   Status CheckUsable() const;
   // REQUIRES: write_mutex_ is held
@@ -159,10 +182,19 @@ class StoreCore {
   const std::shared_ptr<engine::UnsyncedSlabs> unsynced_ =
       std::make_shared<engine::UnsyncedSlabs>();
 
+  // Held while a checkpoint is published, or another one is turned to; taken before
+  // write_mutex_.
+  std::mutex publish_mutex_;
+  std::string path_;                      // of the store
+  std::uint64_t published_number_ = 0;    // guarded by publish_mutex_; 0: none by this process
+  std::uint64_t published_sequence_ = 0;  // guarded by publish_mutex_
+  std::atomic<std::uint64_t> stagings_ = 0;
+
   // Null: not wanted. They stop first.
   std::unique_ptr<engine::Background> background_;  // makes sketches
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
   std::unique_ptr<engine::Background> scrubber_;    // looks for damage
+  std::unique_ptr<engine::Publisher> publisher_;    // publishes at intervals
 };
 
 }  // namespace quarry

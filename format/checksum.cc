@@ -1,5 +1,6 @@
 #include "format/checksum.h"
 
+#include <array>
 #include <cstring>
 
 #define XXH_INLINE_ALL
@@ -17,6 +18,25 @@ std::uint64_t Checksum(std::span<const std::span<const std::byte>> pieces) {
   for (const auto& piece : pieces) XXH3_64bits_update(&state, piece.data(), piece.size());
   return XXH3_64bits_digest(&state);
 }
+
+struct Checksummer::Rep {
+  XXH3_state_t state;
+};
+
+Checksummer::Checksummer() : rep_(std::make_unique<Rep>()) { XXH3_64bits_reset(&rep_->state); }
+Checksummer::~Checksummer() = default;
+
+void Checksummer::Update(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(&rep_->state, bytes.data(), bytes.size());
+}
+
+void Checksummer::UpdateZeros(std::uint64_t bytes) {
+  static constexpr std::array<std::byte, 4096> kZeros = {};
+  for (; bytes > kZeros.size(); bytes -= kZeros.size()) Update(kZeros);
+  Update(std::span(kZeros).first(bytes));
+}
+
+std::uint64_t Checksummer::Digest() const { return XXH3_64bits_digest(&rep_->state); }
 
 std::string Seal(std::string_view payload) {
   std::string sealed;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,24 @@ std::uint64_t Checksum(const void* data, std::size_t bytes);
 
 // XXH3-64 of several pieces, as if they lay one behind the other.
 std::uint64_t Checksum(std::span<const std::span<const std::byte>> pieces);
+
+// XXH3-64 of bytes that come one after the other.
+class Checksummer {
+ public:
+  Checksummer();
+  ~Checksummer();
+  Checksummer(const Checksummer&) = delete;
+  Checksummer& operator=(const Checksummer&) = delete;
+
+  void Update(std::span<const std::byte> bytes);
+  void UpdateZeros(std::uint64_t bytes);
+  // Of what came so far.
+  std::uint64_t Digest() const;
+
+ private:
+  struct Rep;
+  const std::unique_ptr<Rep> rep_;
+};
 
 // A sealed value: the checksum of the payload (8 bytes, little-endian), then
 // the payload.

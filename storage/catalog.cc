@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "format/status_macros.h"
+#include "storage/catalog_copy.h"
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
 
@@ -276,6 +277,58 @@ std::vector<Catalog::Table> Catalog::Tables() const {
                       known ? file.file_checksum : std::string()});
   }
   return tables;
+}
+
+// Not by RocksDB's Checkpoint: with WALs tracked in the manifest it syncs the log
+// behind the write path's back.
+Result<std::vector<CatalogFile>> Catalog::LiveFiles() const {
+  std::vector<std::string> names;
+  std::uint64_t manifest_bytes = 0;
+  QUARRY_TRY(FromRocks(rep_->db->GetLiveFiles(names, &manifest_bytes, /*flush_memtable=*/false)));
+  std::vector<CatalogFile> files;
+  for (const std::string& path : names) {  // each begins with a slash
+    CatalogFile file;
+    file.name = path.substr(1);
+    if (file.name == "CURRENT") continue;
+    if (file.name.starts_with("MANIFEST-")) {
+      file.bytes = manifest_bytes;
+      files.push_back({.name = "CURRENT",
+                       .bytes = file.name.size() + 1,
+                       .immutable = false,
+                       .contents = file.name + "\n"});
+    } else {
+      QUARRY_ASSIGN(file.bytes, SizeOf(directory_->vfs(), directory_->catalog_path() + path));
+      file.immutable = file.name.ends_with(".sst");
+    }
+    files.push_back(std::move(file));
+  }
+  // After the manifest, so that no log that it needs is missing.
+  rocksdb::VectorLogPtr logs;
+  QUARRY_TRY(FromRocks(rep_->db->GetSortedWalFiles(logs)));
+  for (const auto& log : logs) {
+    files.push_back({.name = log->PathName().substr(1), .bytes = log->SizeFileBytes()});
+  }
+  return files;
+}
+
+Result<CatalogFiles> Catalog::Files() {
+  if (rep_->read_only) {
+    QUARRY_ASSIGN(std::vector<CatalogFile> files,
+                  QuietCatalogFiles(directory_->vfs(), directory_->catalog_path()));
+    return CatalogFiles(nullptr, std::move(files));
+  }
+  QUARRY_TRY(FromRocks(rep_->db->DisableFileDeletions()));
+  CatalogFiles kept(shared_from_this(), {});  // whatever comes, they are enabled again
+  QUARRY_ASSIGN(std::vector<CatalogFile> files, LiveFiles());
+  kept.files_ = std::move(files);
+  return kept;
+}
+
+CatalogFiles::~CatalogFiles() {
+  // What a failure leaves behind, the next open removes.
+  if (catalog_ != nullptr) {
+    catalog_->rep_->db->EnableFileDeletions(/*force=*/false).PermitUncheckedError();
+  }
 }
 
 Result<std::uint64_t> Catalog::DiskBytes() const {

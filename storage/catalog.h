@@ -69,7 +69,31 @@ struct CatalogOptions {
   std::function<bool(std::string_view note)> ends_before;
 };
 
+// A file that a copy of the catalog needs.
+struct CatalogFile {
+  std::string name;
+  std::uint64_t bytes = 0;    // the copy has the first so many
+  bool immutable = false;     // nobody writes to it any more
+  std::string contents = {};  // not empty: of the copy, whatever the file has
+};
+
 class Catalog;
+
+// The files of one state of a catalog: while this lives, none of them is removed.
+class CatalogFiles {
+ public:
+  CatalogFiles(std::shared_ptr<Catalog> catalog, std::vector<CatalogFile> files)
+      : catalog_(std::move(catalog)), files_(std::move(files)) {}
+  ~CatalogFiles();
+  CatalogFiles(CatalogFiles&&) noexcept = default;
+
+  const std::vector<CatalogFile>& files() const { return files_; }
+
+ private:
+  friend class Catalog;
+  std::shared_ptr<Catalog> catalog_;  // null in a store opened for reading
+  std::vector<CatalogFile> files_;
+};
 
 // One committed state of the catalog. Thread-safe. Keeps the catalog open.
 class CatalogView {
@@ -160,6 +184,10 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // not replay it. Errors: kIoError, kNoSpace.
   Status Flush();
 
+  // What a copy of all commits so far needs. REQUIRES: no commit is under way; later
+  // ones may be. Errors: kCorruption, kIoError.
+  Result<CatalogFiles> Files();
+
   const Directory& directory() const { return *directory_; }
 
   // The table files of the catalog's newest version.
@@ -178,7 +206,9 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
 
  private:
   friend class CatalogView;
+  friend class CatalogFiles;
   struct Rep;
+  Result<std::vector<CatalogFile>> LiveFiles() const;
   Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep);
 
   const std::shared_ptr<Directory> directory_;

@@ -6,11 +6,14 @@
 #include <optional>
 
 #include "format/status_macros.h"
+#include "storage/published.h"
 
 namespace quarry::storage {
+
+constinit const std::string_view kFormatLine = "Quarry store, format 1\n";
+
 namespace {
 
-constexpr std::string_view kFormatLine = "Quarry store, format 1\n";
 constexpr std::string_view kFormatStart = "Quarry store, format ";
 
 std::string_view SuffixOf(format::PlaneKind kind) {
@@ -38,13 +41,6 @@ std::optional<Directory::PlaneName> ParsePlaneName(std::string_view name) {
   return std::nullopt;
 }
 
-std::string ParentOf(const std::string& path) {
-  const std::size_t end = path.find_last_not_of('/');
-  const std::size_t slash = path.find_last_of('/', end);
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // A directory that a creation cut short may have left, or an empty one.
 bool OnlyOurNames(const std::vector<std::string>& names) {
   constexpr std::array<std::string_view, 4> kOurs = {"LOCK", "FORMAT.new", "catalog", "slabs"};
@@ -59,6 +55,18 @@ Status CreateDirectoryUnlessThere(Vfs& vfs, const std::string& path) {
 }
 
 }  // namespace
+
+bool IsPlaneFileName(std::string_view name) {
+  const std::optional<Directory::PlaneName> plane = ParsePlaneName(name);
+  return plane && name == std::to_string(plane->first) + std::string(SuffixOf(plane->second));
+}
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t end = path.find_last_not_of('/');
+  const std::size_t slash = path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
 
 Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& path, Mode mode) {
   if (path.empty()) return Status::InvalidArgument("the store's path is empty");
@@ -118,6 +126,12 @@ Result<std::shared_ptr<Directory>> Directory::OpenDamaged(Vfs& vfs, const std::s
     return Status::Busy("store " + path + " is in use by another process");
   } else {
     return lock.status();
+  }
+  QUARRY_ASSIGN(const bool published, vfs.Exists(path + "/" + kPublishedFile));
+  if (!format && published) {
+    const Status read = directory->ReadPublished(/*number=*/1);  // whatever it is called
+    if (!read.ok()) problems.push_back(read.WithContext(kPublishedFile));
+    return directory;
   }
   const Status checked = format ? directory->CheckFormat() : Status::Corruption("is missing");
   if (!checked.ok()) problems.push_back(checked.WithContext("FORMAT"));
@@ -195,8 +209,8 @@ Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
   QUARRY_ASSIGN(const std::vector<std::string> names, SlabNames());
   bool removed = false;
   for (const std::string& name : names) {
+    if (!IsPlaneFileName(name)) continue;
     const std::optional<PlaneName> plane = ParsePlaneName(name);
-    if (!plane || slabs_path() + "/" + name != plane_path(plane->first, plane->second)) continue;
     if (std::binary_search(listed.begin(), listed.end(), *plane)) continue;
     QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
     removed = true;

@@ -6,17 +6,21 @@
 //   slabs/<number>.base    base planes
 //   slabs/<number>.i8      i8 sketches
 //   slabs/<number>.pca     pca sketches
+//   published/             what readers in other processes open (published.h)
 
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "format/plane.h"
+#include "format/published.h"
 #include "quarry/status.h"
 #include "storage/vfs.h"
 
@@ -36,10 +40,17 @@ class Directory {
   static Result<std::shared_ptr<Directory>> Open(Vfs& vfs, const std::string& path, Mode mode);
 
   // Opens a store for checking what is wrong with it: as kRead, but what is wrong with
-  // LOCK and FORMAT is added to `problems`, with the file's name in front.
+  // LOCK and FORMAT is added to `problems`, with the file's name in front. It may be a
+  // published checkpoint, which has PUBLISHED instead of FORMAT.
   // Errors: kNotFound when nothing there looks like a store; kBusy; kIoError.
   static Result<std::shared_ptr<Directory>> OpenDamaged(Vfs& vfs, const std::string& path,
                                                         std::vector<Status>& problems);
+
+  // Opens the newest published checkpoint of the store at `store_path`, for reading:
+  // the lock is that of the checkpoint, which nobody removes while it is held.
+  // Errors: kNotFound; kFailedPrecondition when nothing was published;
+  // kNotSupported; kCorruption; kIoError.
+  static Result<std::shared_ptr<Directory>> OpenPublished(Vfs& vfs, const std::string& store_path);
 
   // Makes a store out of a directory whose catalog is complete and durable:
   // all names below it and its own become durable, FORMAT last.
@@ -50,6 +61,11 @@ class Directory {
   const std::string& path() const { return path_; }
   bool is_new() const { return is_new_; }
   bool read_only() const { return read_only_; }
+  // The number of the published checkpoint; 0: it is none.
+  std::uint64_t published() const { return published_; }
+  // What the last rows of an active slab of a published checkpoint rest on: the writer,
+  // which appends to the same file, may replace it there. nullopt: it is none such.
+  std::optional<format::BlockRecord> ActiveRecordOf(std::uint64_t slab) const;
   std::string catalog_path() const { return path_ + "/catalog"; }
   std::string slabs_path() const { return path_ + "/slabs"; }
   std::string plane_path(std::uint64_t slab, format::PlaneKind kind) const;
@@ -79,14 +95,26 @@ class Directory {
 
   Status PrepareCreation();
   Status CheckFormat() const;
+  Status ReadPublished(std::uint64_t number);
 
   Vfs& vfs_;
   std::string path_;
   bool is_new_ = false;
   bool read_only_ = false;
+  std::uint64_t published_ = 0;
+  std::vector<format::ActiveRecord> active_records_;
   std::unique_ptr<Lock> lock_;
   mutable std::mutex failure_mutex_;
   Status sync_failure_;  // guarded by failure_mutex_
 };
+
+// Whether a file in slabs/ may have this name.
+bool IsPlaneFileName(std::string_view name);
+
+// The content of FORMAT.
+extern const std::string_view kFormatLine;
+
+// The directory that a path without slashes at its end lies in.
+std::string ParentOf(const std::string& path);
 
 }  // namespace quarry::storage

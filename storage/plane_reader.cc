@@ -22,14 +22,18 @@ using format::kBlockRecordBytes;
 // rows: it is looked at again.
 constexpr int kLooks = 4;
 
-using Records = std::array<std::optional<BlockRecord>, 2>;
+using Records = std::array<std::optional<BlockRecord>, 3>;  // the last: not in the file
 
 }  // namespace
 
 Result<PlaneReader> PlaneReader::Open(const Directory& directory,
                                       const format::PlaneHeader& expected) {
   QUARRY_ASSIGN(PlaneFile plane, OpenPlaneForReading(directory, expected));
-  return PlaneReader(std::move(plane.header), std::move(plane.file));
+  PlaneReader reader(std::move(plane.header), std::move(plane.file));
+  if (expected.kind == format::PlaneKind::kBase) {
+    reader.active_record_ = directory.ActiveRecordOf(expected.slab);
+  }
+  return reader;
 }
 
 Status PlaneReader::ReadBlock(std::uint64_t block, std::uint32_t committed, bool grows,
@@ -59,8 +63,11 @@ Status PlaneReader::ReadOnce(std::uint64_t block, std::uint32_t wanted, std::uin
   std::uint32_t most = wanted;
   const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
   for (std::size_t slot = 0; slot < records.size(); ++slot) {
-    auto record = format::DecodeBlockRecord(
-        std::span(bytes).subspan(slot * kBlockRecordBytes, kBlockRecordBytes), header_.slab, block);
+    const auto record =
+        slot == 2 ? active_record_
+                  : format::DecodeBlockRecord(
+                        std::span(bytes).subspan(slot * kBlockRecordBytes, kBlockRecordBytes),
+                        header_.slab, block);
     if (!record || record->rows < wanted || record->rows > room) continue;
     most = std::max(most, record->rows);
     records[slot] = record;

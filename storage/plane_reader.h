@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -62,6 +63,7 @@ class PlaneReader {
   format::PlaneHeader header_;
   format::PlaneLayout layout_;
   std::unique_ptr<File> file_;
+  std::optional<format::BlockRecord> active_record_;  // counts as if it were in the file
 };
 
 }  // namespace quarry::storage

@@ -177,6 +177,19 @@ class PosixVfs final : public Vfs {
     return Status::Ok();
   }
 
+  Status RemoveDirectory(const std::string& path) override {
+    if (::rmdir(path.c_str()) != 0) return FromErrno("remove directory", path);
+    return Status::Ok();
+  }
+
+  Status Link(const std::string& existing, const std::string& name) override {
+    if (::link(existing.c_str(), name.c_str()) == 0) return Status::Ok();
+    // EPERM: the file system has none, or another user's file is protected.
+    const bool never = errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP;
+    const Status status = FromErrno("link", name);
+    return never ? Status::NotSupported(status.message()) : status;
+  }
+
   Status Rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) != 0) return FromErrno("rename", from);
     return Status::Ok();

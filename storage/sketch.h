@@ -70,6 +70,7 @@ class Sketch {
   }
   const Mapping& mapping() const { return *mapping_; }
   std::size_t tile_bytes() const { return tile_bytes_; }
+  const format::PlaneLayout& layout() const { return layout_; }
   std::uint64_t file_bytes() const { return layout_.file_bytes; }
   // REQUIRES: it is a pca sketch
   format::PcaModel model() const {

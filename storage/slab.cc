@@ -63,6 +63,7 @@ Result<std::shared_ptr<Slab>> Slab::Open(std::shared_ptr<Directory> directory,
   QUARRY_ASSIGN(PlaneFile plane, OpenPlane(*directory, expected));
   const std::shared_ptr<Slab> slab(new Slab(std::move(directory), expected));
   slab->mapping_ = std::move(plane.mapping);
+  slab->active_record_ = slab->directory_->ActiveRecordOf(expected.slab);
   return slab;
 }
 
@@ -270,15 +271,15 @@ std::uint64_t Slab::ChecksumOf(std::uint32_t first, std::uint32_t count) const {
   return format::Checksum(pieces);
 }
 
-// Whether a record of a block matches it that covers `least` to `most` rows.
-bool Slab::IsVouchedFor(std::uint64_t block, std::uint32_t least, std::uint32_t most) const {
+// A record that matches the block's rows and covers `least` to `most` of them.
+std::optional<BlockRecord> Slab::VouchingRecord(std::uint64_t block, std::uint32_t least,
+                                                std::uint32_t most) const {
   const auto first = static_cast<std::uint32_t>(block * layout_.block_rows);
-  for (const unsigned slot : {0u, 1u}) {
-    const auto record = Record(block, slot);
+  for (const auto& record : {Record(block, 0), Record(block, 1), active_record_}) {
     if (!record || record->rows < least || record->rows > most) continue;
-    if (record->checksum == ChecksumOf(first, record->rows)) return true;
+    if (record->checksum == ChecksumOf(first, record->rows)) return record;
   }
-  return false;
+  return std::nullopt;
 }
 
 bool Slab::Matches(std::uint64_t block, std::uint32_t committed) const {
@@ -287,21 +288,17 @@ bool Slab::Matches(std::uint64_t block, std::uint32_t committed) const {
   const std::uint32_t wanted = std::min(committed - first, layout_.block_rows);
   // The block may be written to between a look at its record and at its rows.
   for (int look = 0; look < kLooks; ++look) {
-    if (IsVouchedFor(block, wanted, room)) return true;
+    if (VouchingRecord(block, wanted, room)) return true;
     if (wanted == room) break;
   }
   return false;
 }
 
 Status Slab::Verify(std::uint32_t first, std::uint32_t committed) const {
-  const std::uint32_t block_rows = layout_.block_rows;
-  for (std::uint64_t block = first / block_rows; block * block_rows < committed; ++block) {
-    const auto start = static_cast<std::uint32_t>(block * block_rows);
-    const std::uint32_t rows_here = std::min(committed - start, block_rows);
-    if (IsVouchedFor(block, rows_here, rows_here)) continue;
-    return Status::Corruption(NameOf(number()) + ": positions " + std::to_string(start) + " to " +
-                              std::to_string(start + rows_here - 1) +
-                              " do not match their checksum");
+  for (std::uint64_t start = first / layout_.block_rows * layout_.block_rows; start < committed;
+       start += layout_.block_rows) {
+    const std::uint64_t end = std::min<std::uint64_t>(start + layout_.block_rows, committed);
+    QUARRY_TRY(LastRecord(static_cast<std::uint32_t>(end)).status());
   }
   return Status::Ok();
 }
@@ -324,6 +321,35 @@ std::vector<std::pair<std::uint32_t, std::uint32_t>> Slab::Quarantined() const {
   if (!has_quarantine()) return {};
   const std::lock_guard lock(quarantine_mutex_);
   return {quarantine_.begin(), quarantine_.end()};
+}
+
+Result<BlockRecord> Slab::LastRecord(std::uint32_t committed) const {
+  const std::uint64_t block = (committed - 1) / layout_.block_rows;
+  const auto start = static_cast<std::uint32_t>(block * layout_.block_rows);
+  if (const auto record = VouchingRecord(block, committed - start, committed - start)) {
+    return *record;
+  }
+  return Status::Corruption(NameOf(number()) + ": positions " + std::to_string(start) + " to " +
+                            std::to_string(committed - 1) + " do not match their checksum");
+}
+
+std::uint64_t Slab::LastRecordOffset(std::uint32_t committed) const {
+  return layout_.blocks_offset + (committed - 1) / layout_.block_rows * 2 * kBlockRecordBytes;
+}
+
+std::vector<Extent> Slab::ExtentsOf(std::uint32_t committed) const {
+  std::vector<Extent> extents = {{0, format::kPlaneHeaderBytes},
+                                 {layout_.rows_offset, committed * sizeof(std::uint64_t)},
+                                 {layout_.norms_offset, committed * sizeof(double)},
+                                 {layout_.codes_offset, committed * layout_.row_bytes}};
+  if (layout_.scales_offset != 0) {
+    extents.push_back({layout_.scales_offset, committed * sizeof(float)});
+  }
+  const std::uint64_t records = LastRecordOffset(committed) - layout_.blocks_offset;
+  if (records != 0) extents.push_back({layout_.blocks_offset, records});
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  return extents;
 }
 
 std::uint64_t Slab::NewestSequence(std::uint32_t committed) const {

@@ -36,6 +36,12 @@ struct StagedRows {
   std::span<const double> norms;        // [n] canonical squared norms
 };
 
+// Bytes of a file.
+struct Extent {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
 // Any number of threads may read committed rows while one appends behind them.
 class Slab {
  public:
@@ -168,6 +174,16 @@ class Slab {
   // Of `rows` rows from position `first` on, as block records have it.
   std::uint64_t ChecksumOf(std::uint32_t first, std::uint32_t rows) const;
 
+  // The record of the block that holds the last of the first `committed` rows: what
+  // a copy of them needs to be whole. Errors: kCorruption when they do not match it.
+  Result<format::BlockRecord> LastRecord(std::uint32_t committed) const;
+
+  // What the first `committed` rows take of the base plane, rising, without the
+  // records of the block that holds the last of them. REQUIRES: 0 < committed
+  std::vector<Extent> ExtentsOf(std::uint32_t committed) const;
+  // Where the first record of that block lies.
+  std::uint64_t LastRecordOffset(std::uint32_t committed) const;
+
   // The newest commit that any block record at or behind position `committed`
   // speaks of; 0 when there is none. More than the catalog's by over one means
   // that the catalog lost commits.
@@ -178,7 +194,8 @@ class Slab {
 
   const std::byte* at(std::uint64_t offset) const { return mapping_->bytes().data() + offset; }
   std::optional<format::BlockRecord> Record(std::uint64_t block, unsigned slot) const;
-  bool IsVouchedFor(std::uint64_t block, std::uint32_t least, std::uint32_t most) const;
+  std::optional<format::BlockRecord> VouchingRecord(std::uint64_t block, std::uint32_t least,
+                                                    std::uint32_t most) const;
   Status WriteSketch(Sketch& sketch, std::uint32_t first_tile, std::uint32_t last_tile) const;
   Status RebuildSketch(std::uint32_t committed);
   Status WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::uint32_t end,
@@ -191,6 +208,8 @@ class Slab {
   std::unique_ptr<File> file_;  // opened by the first Append; the writer's
   std::shared_ptr<Sketch> sketch_;
   std::uint32_t appended_ = ~std::uint32_t{0};  // where the last append ended
+  // Of a published state: counts as if it were in the file.
+  std::optional<format::BlockRecord> active_record_;
   std::atomic<bool> obsolete_ = false;
   std::atomic<bool> has_quarantine_ = false;
   mutable std::mutex quarantine_mutex_;

@@ -105,7 +105,13 @@ class Vfs {
   virtual Status SyncDirectory(const std::string& path) = 0;
 
   virtual Status Remove(const std::string& path) = 0;
+  // An empty directory.
+  virtual Status RemoveDirectory(const std::string& path) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+
+  // A second name for a file. Errors: kNotSupported when there can be none: the names
+  // are on two file systems, the file system has no links, or the file enough.
+  virtual Status Link(const std::string& existing, const std::string& name) = 0;
 
   // Names in a directory, without "." and "..", in bytewise order.
   virtual Result<std::vector<std::string>> List(const std::string& path) = 0;

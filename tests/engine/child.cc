@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -55,6 +56,37 @@ int WriteUntilFull(const std::string& path) {
   }
 }
 
+int WriteAndPublish(const std::string& path) {
+  OpenOptions options = CrashHistory::Options();
+  options.publish_interval = std::chrono::milliseconds(2);
+  return CrashHistory::WriteUntilKilled(path, options);
+}
+
+// Says the number of each checkpoint before and after it.
+int WriteAndCheckpoint(const std::string& path) {
+  const auto store = Store::Open(path, CrashHistory::Options());
+  if (!store.ok()) return 1;
+  const auto info = (*store)->Info();
+  if (!info.ok()) return 1;
+  for (std::uint64_t n = 1;; ++n) {
+    if (!CrashHistory::Write(**store, info->sequence + n).ok()) return 1;
+    std::printf("begin %d\n", static_cast<int>(n));
+    std::fflush(stdout);
+    if (!(*store)->Checkpoint(path + "-copy-" + std::to_string(n)).ok()) return 1;
+    std::printf("done %d\n", static_cast<int>(n));
+    std::fflush(stdout);
+  }
+}
+
+int ReadUntilKilled(const std::string& path) {
+  const auto store = Store::OpenPublished(path);
+  if (!store.ok()) return 1;
+  std::printf("%d\n", static_cast<int>((*store)->Info()->sequence));
+  std::fflush(stdout);
+  ::pause();
+  return 0;
+}
+
 }  // namespace
 
 std::optional<int> RunChild(int argc, char** argv) {
@@ -64,6 +96,9 @@ std::optional<int> RunChild(int argc, char** argv) {
   if (work == "--child-open-read") return OpenStore(argv[2], /*read_only=*/true);
   if (work == "--child-full") return WriteUntilFull(argv[2]);
   if (work == "--child-write") return CrashHistory::WriteUntilKilled(argv[2]);
+  if (work == "--child-publish") return WriteAndPublish(argv[2]);
+  if (work == "--child-checkpoint") return WriteAndCheckpoint(argv[2]);
+  if (work == "--child-read") return ReadUntilKilled(argv[2]);
   return std::nullopt;
 }
 

@@ -19,6 +19,9 @@ namespace quarry::testing_support {
 //   --child-open-read DIR     opens it read-only
 //   --child-full DIR          writes until no file may grow; says what came of it
 //   --child-write DIR         commits the steps of a CrashHistory until it is killed
+//   --child-publish DIR       as --child-write, and publishes every few milliseconds
+//   --child-checkpoint DIR    as --child-write, and checkpoints to DIR-copy-1, -2, ...
+//   --child-read DIR          opens what was published, says its sequence, waits
 // Returns its exit code: for opens ChildOpenResult says what it means. nullopt:
 // the arguments are not those of a child.
 std::optional<int> RunChild(int argc, char** argv);

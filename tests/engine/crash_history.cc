@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/engine/test_store.h"
+
 namespace quarry::testing_support {
 namespace {
 
@@ -86,29 +88,50 @@ void CrashHistory::Create(const std::string& path) {
   if (!(*store)->CreateCollection("names", schema).ok()) std::abort();
 }
 
-int CrashHistory::WriteUntilKilled(const std::string& path) {
-  const auto store = Store::Open(path, Options());
+Status CrashHistory::Write(Store& store, std::uint64_t sequence) {
+  const Step step = StepOf(sequence);
+  std::vector<std::vector<std::string_view>> metadata;
+  metadata.reserve(step.changes.size());
+  Batch batch;
+  for (const auto& [name, change] : step.changes) {
+    const auto collection = store.GetCollection(name);
+    if (!collection.ok()) return collection.status();
+    metadata.emplace_back(change.metadata.begin(), change.metadata.end());
+    batch.Upsert(*collection, {.ids = change.put,
+                               .vectors = {change.vectors.data(), change.put.size(), kDim},
+                               .metadata = metadata.back()});
+    batch.Delete(*collection, change.removed);
+  }
+  const auto written = store.Write(batch, {.sync = step.sync});
+  if (!written.ok()) return written.status();
+  return written->sequence == sequence ? Status::Ok()
+                                       : Status::DataLoss("another sequence than expected");
+}
+
+int CrashHistory::WriteUntilKilled(const std::string& path, const OpenOptions& options) {
+  const auto store = Store::Open(path, options);
   if (!store.ok()) return Fail(store.status());
   const auto info = (*store)->Info();
   if (!info.ok()) return Fail(info.status());
   for (std::uint64_t sequence = info->sequence + 1;; ++sequence) {
-    const Step step = StepOf(sequence);
-    std::vector<std::vector<std::string_view>> metadata;
-    metadata.reserve(step.changes.size());
-    Batch batch;
-    for (const auto& [name, change] : step.changes) {
-      const auto collection = (*store)->GetCollection(name);
-      if (!collection.ok()) return Fail(collection.status());
-      metadata.emplace_back(change.metadata.begin(), change.metadata.end());
-      batch.Upsert(*collection, {.ids = change.put,
-                                 .vectors = {change.vectors.data(), change.put.size(), kDim},
-                                 .metadata = metadata.back()});
-      batch.Delete(*collection, change.removed);
-    }
     Say("begin ", sequence);
-    const auto written = (*store)->Write(batch, {.sync = step.sync});
-    if (!written.ok()) return Fail(written.status());
-    Say("done ", written->sequence);
+    if (const Status written = Write(**store, sequence); !written.ok()) return Fail(written);
+    Say("done ", sequence);
+  }
+}
+
+void CrashHistory::ExpectState(const Store& store, std::uint64_t sequence,
+                               std::shared_ptr<const Snapshot> snapshot) {
+  for (const auto& [name, reference] : StateAfter(sequence)) {
+    const Collection collection = Value(store.GetCollection(name));
+    EXPECT_TRUE(Contents(collection, snapshot) == reference.records)
+        << name << " after commit " << sequence;
+    EXPECT_EQ(Value(collection.Count({.snapshot = snapshot})), reference.records.size());
+    const std::vector<float> query(collection.schema().dim, 1.5f);
+    SearchOptions options{.k = 20};
+    options.snapshot = snapshot;
+    ExpectSameHits(Search(collection, query, options),
+                   reference.Search(Metric::kCosine, query, 20));
   }
 }
 

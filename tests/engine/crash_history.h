@@ -22,7 +22,15 @@ class CrashHistory {
 
   // The child: goes on from where the store is. Writes to stdout, in lines, the
   // sequence that a commit will have, with "begin " before it and "done " after.
-  static int WriteUntilKilled(const std::string& path);
+  static int WriteUntilKilled(const std::string& path, const OpenOptions& options = Options());
+
+  // Commits the step of this sequence, the next of the store.
+  static Status Write(Store& store, std::uint64_t sequence);
+
+  // Fails the test unless the store, or the snapshot of it, holds StateAfter(sequence)
+  // and searches find what it says.
+  static void ExpectState(const Store& store, std::uint64_t sequence,
+                          std::shared_ptr<const Snapshot> snapshot = nullptr);
 
   // What both collections hold after the commit of this sequence.
   static std::map<std::string, Reference> StateAfter(std::uint64_t sequence);

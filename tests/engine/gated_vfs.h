@@ -60,6 +60,10 @@ class GatedVfs final : public storage::Vfs {
   Status CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
   Status SyncDirectory(const std::string& path) override { return base_.SyncDirectory(path); }
   Status Remove(const std::string& path) override { return base_.Remove(path); }
+  Status RemoveDirectory(const std::string& path) override { return base_.RemoveDirectory(path); }
+  Status Link(const std::string& existing, const std::string& name) override {
+    return base_.Link(existing, name);
+  }
   Status Rename(const std::string& from, const std::string& to) override {
     return base_.Rename(from, to);
   }

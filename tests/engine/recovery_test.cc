@@ -67,17 +67,6 @@ Said WriteAndKill(const std::string& path, std::mt19937& rng) {
   return said;
 }
 
-void ExpectStateOf(Store& store, std::uint64_t sequence) {
-  for (const auto& [name, reference] : CrashHistory::StateAfter(sequence)) {
-    const Collection collection = Value(store.GetCollection(name));
-    EXPECT_TRUE(Contents(collection) == reference.records) << name;
-    EXPECT_EQ(Count(collection), reference.records.size());
-    const std::vector<float> query(collection.schema().dim, 1.5f);
-    ExpectSameHits(Search(collection, query, {.k = 20}),
-                   reference.Search(Metric::kCosine, query, 20));
-  }
-}
-
 TEST(CrashTest, KilledWriterLosesNoAcknowledgedCommitAndLeavesNoPart) {
   const unsigned seed = Seed();
   std::cout << "QUARRY_SEED=" << seed << std::endl;
@@ -92,7 +81,7 @@ TEST(CrashTest, KilledWriterLosesNoAcknowledgedCommitAndLeavesNoPart) {
     const std::uint64_t sequence = Value((*store)->Info()).sequence;
     EXPECT_GE(sequence, said.done) << "round " << round;
     EXPECT_LE(sequence, said.begun) << "round " << round;
-    ExpectStateOf(**store, sequence);
+    CrashHistory::ExpectState(**store, sequence);
   }
 }
 

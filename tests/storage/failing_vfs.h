@@ -53,6 +53,13 @@ class FailingVfs final : public storage::Vfs {
   }
   // Cleaning up goes on when all else fails.
   Status Remove(const std::string& path) override { return base_.Remove(path); }
+  Status RemoveDirectory(const std::string& path) override { return base_.RemoveDirectory(path); }
+  // From now on files cannot have second names, as on two file systems.
+  void RefuseLinks() { refuse_links_ = true; }
+  Status Link(const std::string& existing, const std::string& name) override {
+    if (refuse_links_) return Status::NotSupported("link " + name + ": refused by the test");
+    return Fails() ? status_ : base_.Link(existing, name);
+  }
   Status Rename(const std::string& from, const std::string& to) override {
     return Fails() ? status_ : base_.Rename(from, to);
   }
@@ -111,6 +118,7 @@ class FailingVfs final : public storage::Vfs {
   storage::Vfs& base_ = storage::Vfs::Posix();
   std::optional<std::uint64_t> free_bytes_;  // unset: what there is
   std::set<std::string> unsynced_;
+  bool refuse_links_ = false;
   int left_ = -1;  // negative: nothing fails
   bool failed_ = false;
   Status status_;

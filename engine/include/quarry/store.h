@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quarry/checkpoint.h"
 #include "quarry/collection.h"
 #include "quarry/executor.h"
 #include "quarry/metrics.h"
@@ -40,7 +41,8 @@ inline constexpr std::uint64_t kMinResidentBytes = 32u << 20;
 
 struct OpenOptions {
   bool create_if_missing = false;
-  // Reads only; any number of processes may do so at once, while none writes.
+  // Reads only; any number of processes may do so at once, while none writes. To read
+  // beside a process that writes: Store::OpenPublished.
   bool read_only = false;
   // Threads that searches and SetSketches may use, the caller's among them; 1: no
   // thread is started for them. (RocksDB always has its own for flush and compaction.)
@@ -61,6 +63,10 @@ struct OpenOptions {
   // Writes are refused with kNoSpace when they would leave less than this free
   // on the file system.
   std::uint64_t reserve_bytes = 64ull << 20;
+  // How often the store publishes its state for readers in other processes, at most;
+  // only when it has changed, and once more when it is closed. A failure is logged and
+  // tried again an interval later. 0: only when Publish is called.
+  std::chrono::milliseconds publish_interval{0};
   // Size of a large slab, about. Slabs start small and grow to this.
   std::uint64_t slab_bytes = 128ull << 20;
   // Memory for cached catalog blocks.
@@ -145,6 +151,45 @@ class Store {
   // kCorruption, kDataLoss, kNoSpace, kIoError.
   static Result<std::unique_ptr<Store>> Open(const std::string& path,
                                              const OpenOptions& options = {});
+
+  // Opens what the process that writes the store published last, for reading, whether
+  // that process still runs or not. Takes no lock that a writer would wait for. It is
+  // one committed state, and stays it until Refresh. Options are those of a read-only
+  // open.
+  // Errors: kFailedPrecondition (nothing was ever published), and those of Open but
+  // kBusy.
+  static Result<std::unique_ptr<Store>> OpenPublished(const std::string& path,
+                                                      const OpenOptions& options = {});
+
+  // Turns to what was published last; true if that is newer than what is open. Reads
+  // begun before, and snapshots, go on with the state that they have, whose disk space
+  // is theirs until they end; handles of collections read the new one.
+  // Errors: kFailedPrecondition (not opened by OpenPublished), and those of it: the
+  // store goes on with what it has.
+  Result<bool> Refresh();
+
+  // Publishes the current state for readers in other processes; returns its
+  // sequence. Makes all commits so far durable first. Costs some links and syncs, not a
+  // copy of vectors; writes wait for the links only. What was published before is
+  // removed once nobody reads it; until then, and at least until the next Publish, it
+  // holds the disk space of what was dropped or deleted since.
+  // Errors: those of a write; kNotSupported on a file system without hard links.
+  Result<std::uint64_t> Publish();
+
+  // Makes a copy of the current state, a store of its own at `path`, while reads and
+  // writes go on: by hard links where possible, that is for slabs that are full, on the
+  // same file system. Everything is durable when it returns. A process that ends
+  // before leaves the directory <path>.part, which can be removed.
+  // Errors: kAlreadyExists (path or <path>.part is there), kNotFound (the directory
+  // that it is to lie in), kCancelled, and those of a write; nothing is left behind.
+  Result<CheckpointInfo> Checkpoint(const std::string& path, const CheckpointOptions& options = {});
+
+  // Gives such a copy to `sink`, file by file, in a store opened for reading or by
+  // OpenPublished: the process that writes can Publish and open that.
+  // Errors: kFailedPrecondition (opened for writing), kCancelled, kCorruption, kIoError
+  // and those of the sink.
+  Result<CheckpointInfo> StreamCheckpoint(CheckpointSink& sink,
+                                          const CheckpointOptions& options = {});
 
   // Closes; failures of the last flush are lost: call Close to see them.
   ~Store();
