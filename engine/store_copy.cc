@@ -103,7 +103,8 @@ Status StoreCopy::EndFile() {
 
 Status StoreCopy::WriteFile(const std::string& name, std::string_view contents) {
   QUARRY_ASSIGN(const auto file, vfs_.OpenFile(part_ + "/" + name, Vfs::Open::kCreate));
-  if (!contents.empty()) QUARRY_TRY(file->WriteAt(0, std::as_bytes(std::span(contents))));
+  if (contents.empty()) return Status::Ok();  // its name is synced with the directory
+  QUARRY_TRY(file->WriteAt(0, std::as_bytes(std::span(contents))));
   return file->Sync();
 }
 

@@ -289,7 +289,7 @@ Result<std::vector<CatalogFile>> Catalog::LiveFiles() const {
   for (const std::string& path : names) {  // each begins with a slash
     CatalogFile file;
     file.name = path.substr(1);
-    if (file.name == "CURRENT") continue;
+    if (file.name == "CURRENT" || !IsCatalogFileName(file.name)) continue;
     if (file.name.starts_with("MANIFEST-")) {
       file.bytes = manifest_bytes;
       files.push_back({.name = "CURRENT",

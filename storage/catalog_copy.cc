@@ -16,9 +16,8 @@ bool IsNumber(std::string_view text) {
 
 bool IsCatalogFileName(std::string_view name) {
   if (name == "CURRENT") return true;
-  for (const std::string_view prefix : {"MANIFEST-", "OPTIONS-"}) {
-    if (name.starts_with(prefix)) return IsNumber(name.substr(prefix.size()));
-  }
+  constexpr std::string_view kManifest = "MANIFEST-";
+  if (name.starts_with(kManifest)) return IsNumber(name.substr(kManifest.size()));
   if (!name.ends_with(".sst") && !name.ends_with(".log")) return false;
   return IsNumber(name.substr(0, name.size() - 4));
 }

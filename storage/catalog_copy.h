@@ -13,8 +13,8 @@
 
 namespace quarry::storage {
 
-// Whether a file of a copied catalog may have this name: CURRENT, MANIFEST-n,
-// OPTIONS-n, n.sst, n.log with a decimal n.
+// Whether a copy of a catalog has a file of this name: CURRENT, MANIFEST-n, n.sst,
+// n.log with a decimal n. Opening needs no other.
 bool IsCatalogFileName(std::string_view name);
 
 // Those whose names are such. Errors: kIoError.

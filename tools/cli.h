@@ -61,6 +61,8 @@ class CommandLine {
   void AddSketch();
   void AddVerify();
   void AddRepair();
+  void AddCheckpoint();
+  void AddRestore();
   void AddDrop();
   void AddBench();
 

@@ -136,6 +136,8 @@ void CommandLine::AddCommands() {
   AddSketch();
   AddVerify();
   AddRepair();
+  AddCheckpoint();
+  AddRestore();
   AddDrop();
   AddBench();
 }
@@ -345,6 +347,30 @@ void CommandLine::AddRepair() {
   auto options = std::make_shared<RepairCommandOptions>();
   AddFile(&command, "NEW", &options->to, "The new store; nothing may have its name");
   command.run = [this, options] { return RunRepair(global_, *options); };
+}
+
+void CommandLine::AddCheckpoint() {
+  CliCommand& command =
+      Add("checkpoint", "Make a consistent copy, by hard links where possible",
+          "  quarry checkpoint my.store /backup/my.store\n"
+          "  quarry checkpoint my.store - | zstd > my.store.tar.zst\n"
+          "Of a store that another process writes, what that published last is copied.\n");
+  auto options = std::make_shared<CheckpointCommandOptions>();
+  AddFile(&command, "DIR", &options->directory, "The copy's directory; - is stdout, as a tar file");
+  command.run = [this, options] { return RunCheckpoint(global_, *options); };
+}
+
+void CommandLine::AddRestore() {
+  CliCommand& command = Add("restore", "Make a store out of a checkpoint, and check it",
+                            "  quarry restore /backup/my.store my.store\n"
+                            "  zstdcat my.store.tar.zst | quarry restore - my.store\n");
+  auto options = std::make_shared<CheckpointCommandOptions>();
+  // DIR STORE, in this order.
+  for (CLI::Option* store : command.required) command.app->remove_option(store);
+  command.required.clear();
+  AddFile(&command, "DIR", &options->directory, "The checkpoint; - is stdin, a tar file");
+  if (!store_from_environment_) AddFile(&command, "STORE", &global_.store, "The store to make");
+  command.run = [this, options] { return RunRestore(global_, *options); };
 }
 
 void CommandLine::AddDrop() {

@@ -120,6 +120,10 @@ struct RepairCommandOptions {
   std::string to;
 };
 
+struct CheckpointCommandOptions {
+  std::string directory;  // of the copy; "-": a tar stream
+};
+
 struct CollectionOptions {
   std::string collection;  // may be empty where the command allows it
 };
@@ -141,6 +145,8 @@ Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options);
 Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& options);
 Result<int> RunVerify(const GlobalOptions& global, const VerifyCommandOptions& options);
 Result<int> RunRepair(const GlobalOptions& global, const RepairCommandOptions& options);
+Result<int> RunCheckpoint(const GlobalOptions& global, const CheckpointCommandOptions& options);
+Result<int> RunRestore(const GlobalOptions& global, const CheckpointCommandOptions& options);
 Result<int> RunDrop(const GlobalOptions& global, const CollectionOptions& options);
 
 // Makes sketches by the policy, with progress; kCancelled when interrupted.
@@ -150,6 +156,7 @@ Status MakeSketches(const GlobalOptions& global, Collection& collection, SketchP
 int ExitCodeOf(StatusCode code);
 
 // Opens the store of the command with its thread count, logging warnings to stderr.
+// One that another process writes is read as that published it last.
 enum class Access { kRead, kWrite, kCreate };
 Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access,
                                          std::uint64_t max_resident_bytes = 0);

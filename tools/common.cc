@@ -63,7 +63,18 @@ Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access acc
       if (level >= LogLevel::kWarning) PrintError(message);
     };
   }
-  return Store::Open(global.store, options);
+  auto store = Store::Open(global.store, options);
+  if (access != Access::kRead || store.status().code() != StatusCode::kBusy) return store;
+  auto published = Store::OpenPublished(global.store, options);
+  if (published.status().code() == StatusCode::kFailedPrecondition) {
+    return Status::Busy(store.status().message() + ", which has published nothing to be read");
+  }
+  if (published.ok() && !global.quiet) {
+    QUARRY_ASSIGN(const StoreInfo info, (*published)->Info());
+    PrintError(fmt::format("{} is in use by another process; this is what it published, commit {}",
+                           global.store, info.sequence));
+  }
+  return published;
 }
 
 Result<Id> ParseId(const std::string& text, IdType type) {

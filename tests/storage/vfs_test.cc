@@ -368,5 +368,30 @@ TEST_F(VfsLockTest, OfAKilledProcessIsGone) {
   ::close(ready[0]);
 }
 
+TEST_F(VfsTest, LinkIsASecondNameOfTheSameFile) {
+  const auto file = Create("file", "one");
+  ASSERT_OK(vfs_.Link(directory_ / "file", directory_ / "second"));
+  ASSERT_OK(file->WriteAt(0, Bytes("two")));
+  EXPECT_EQ(FileBytes(directory_ / "second"), "two");
+  EXPECT_THAT(vfs_.Link(directory_ / "file", directory_ / "second"),
+              Fails(StatusCode::kAlreadyExists));
+  EXPECT_THAT(vfs_.Link(directory_ / "none", directory_ / "third"), Fails(StatusCode::kNotFound));
+}
+
+TEST_F(VfsTest, LinkToAnotherFileSystemIsNotSupported) {
+  if (!fs::exists("/proc/self/mounts")) GTEST_SKIP() << "there is no /proc";
+  EXPECT_THAT(vfs_.Link("/proc/self/mounts", directory_ / "mounts"),
+              Fails(StatusCode::kNotSupported));
+}
+
+TEST_F(VfsTest, OnlyEmptyDirectoriesAreRemoved) {
+  ASSERT_OK(vfs_.CreateDirectory(directory_ / "d"));
+  Create("d/file");
+  EXPECT_THAT(vfs_.RemoveDirectory(directory_ / "d"), Fails(StatusCode::kIoError));
+  ASSERT_OK(vfs_.Remove(directory_ / "d/file"));
+  ASSERT_OK(vfs_.RemoveDirectory(directory_ / "d"));
+  EXPECT_THAT(vfs_.RemoveDirectory(directory_ / "d"), Fails(StatusCode::kNotFound));
+}
+
 }  // namespace
 }  // namespace quarry::storage

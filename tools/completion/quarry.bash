@@ -1,7 +1,7 @@
 # Completion of the command `quarry` for bash: commands, options, values of
 # options, and the collections of the store that is given.
 
-_quarry_commands='create import search get delete apply count list info export sketch verify repair drop bench'
+_quarry_commands='create import search get delete apply count list info export sketch verify repair checkpoint restore drop bench'
 _quarry_global_options='--json --quiet --no-color --yes --threads --version --help'
 
 # The options of a command, beside the global ones.
@@ -110,6 +110,7 @@ _quarry() {
   fi
   case $name:${#arguments[@]} in
     list:*) ;;
+    checkpoint:* | restore:*) _quarry_reply_files -d "$current" ;;
     *:0) _quarry_reply_lines "$current" < <(_quarry_collections "$store") ;;
     import:1 | export:1 | apply:1) _quarry_reply_files -f "$current" ;;
   esac
