@@ -118,8 +118,8 @@ class StoreCore {
   Status CommitChanges(engine::GroupCommit& commit, bool sync);
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
                     std::vector<std::shared_ptr<const engine::CollectionView>> list);
-  void Publish(const format::StoreState& next,
-               std::vector<std::shared_ptr<const engine::CollectionView>> list);
+  void MakeCurrent(const format::StoreState& next,
+                   std::vector<std::shared_ptr<const engine::CollectionView>> list);
   void NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const;
   // Makes all commits durable.
   Status SyncCommits();

@@ -129,7 +129,7 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
     return Unknown(committed);
   }
   commit.Keep();
-  Publish(next, commit.collections());
+  MakeCurrent(next, commit.collections());
   if (sync) {
     durable_ = {next.sequence, {}};
   } else {
@@ -140,8 +140,8 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   return Status::Ok();
 }
 
-void StoreCore::Publish(const format::StoreState& next,
-                        std::vector<std::shared_ptr<const engine::CollectionView>> list) {
+void StoreCore::MakeCurrent(const format::StoreState& next,
+                            std::vector<std::shared_ptr<const engine::CollectionView>> list) {
   store_state_ = next;
   current_.store(std::make_shared<const engine::State>(record_.uuid, next.sequence,
                                                        catalog_->View(), std::move(list)));
@@ -160,7 +160,7 @@ Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState nex
     Poison(committed);
     return Unknown(committed);
   }
-  Publish(next, std::move(list));
+  MakeCurrent(next, std::move(list));
   durable_ = {next.sequence, {}};
   return Status::Ok();
 }
