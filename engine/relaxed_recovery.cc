@@ -93,25 +93,26 @@ Result<std::vector<CommitNote>> NotesOfUnsyncedCommits(
 
 }  // namespace
 
-Result<std::optional<std::uint64_t>> RecoverRelaxed(
-    const std::shared_ptr<storage::Directory>& directory, const storage::CatalogOptions& options) {
+Result<RelaxedCommits> RecoverRelaxed(const std::shared_ptr<storage::Directory>& directory,
+                                      const storage::CatalogOptions& options) {
   QUARRY_ASSIGN(const auto notes, NotesOfUnsyncedCommits(directory, options));
-  std::optional<std::uint64_t> cut;
-  if (notes.empty()) return cut;
+  RelaxedCommits relaxed;
+  if (notes.empty()) return relaxed;
+  relaxed.any = true;
   Recovery recovery(directory);
   for (const CommitNote& note : notes) {
     QUARRY_ASSIGN(const bool there, recovery.Take(note));
     if (there) continue;
-    cut = note.sequence;
+    relaxed.cut = note.sequence;
     break;
   }
   if (!directory->read_only()) {
     QUARRY_TRY(recovery.MakeDurable(notes.front().durable_sequence));
-  } else if (cut || !recovery.NeedsNoWork()) {
+  } else if (relaxed.cut || !recovery.NeedsNoWork()) {
     return Status::FailedPrecondition(
         "power failed while writes without sync were under way; open the store for writing once");
   }
-  return cut;
+  return relaxed;
 }
 
 bool IsNoteFrom(std::uint64_t first, std::string_view sealed) {

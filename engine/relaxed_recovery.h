@@ -18,12 +18,17 @@
 
 namespace quarry::engine {
 
-// Makes the rows that stay durable, and returns the first commit that goes, if any.
+struct RelaxedCommits {
+  bool any = false;                  // in the log, behind all that was known to be durable
+  std::optional<std::uint64_t> cut;  // the first that goes
+};
+
+// Looks at them and makes the rows that stay durable; not in a store opened for reading.
 // Errors: those of Catalog::Open; kCorruption when a slab is missing or its durable
 // rows are damaged; kFailedPrecondition when a store opened for reading needs this
 // work.
-Result<std::optional<std::uint64_t>> RecoverRelaxed(
-    const std::shared_ptr<storage::Directory>& directory, const storage::CatalogOptions& options);
+Result<RelaxedCommits> RecoverRelaxed(const std::shared_ptr<storage::Directory>& directory,
+                                      const storage::CatalogOptions& options);
 
 // Whether a note of the log is that of commit `first` or of one behind it.
 bool IsNoteFrom(std::uint64_t first, std::string_view note);

@@ -14,9 +14,16 @@
 namespace quarry {
 
 // REQUIRES: the store is read-only: what it consists of stays as it is
+// Errors: kFailedPrecondition where recovery would write to slabs that are full: a copy
+// shares them.
 Result<engine::CopyPlan> StoreCore::PlanReadOnly(
     std::shared_ptr<const engine::State>& state) const {
   QUARRY_ASSIGN(state, StateFor(nullptr));
+  if (relaxed_) {
+    return Status::FailedPrecondition(
+        "its writer ended without Close before writes without sync were durable; open the store "
+        "for writing once, then copy it");
+  }
   const storage::Directory& directory = state->catalog().catalog().directory();
   QUARRY_ASSIGN(const auto files,
                 storage::QuietCatalogFiles(directory.vfs(), directory.catalog_path()));

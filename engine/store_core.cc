@@ -165,24 +165,25 @@ Status StoreCore::OpenCatalog() {
       log(LogLevel::kError, "the store is read-only now: " + synced.ToString());
     return synced;
   };
-  std::optional<std::uint64_t> cut;
+  engine::RelaxedCommits relaxed;
   if (!directory_->is_new()) {
     QUARRY_ASSIGN(witness_, storage::Witness::Open(*directory_));
     // All that is published was durable before.
     if (!witness_->closed() && directory_->published() == 0) {
-      QUARRY_ASSIGN(cut, engine::RecoverRelaxed(directory_, options));
+      QUARRY_ASSIGN(relaxed, engine::RecoverRelaxed(directory_, options));
+      relaxed_ = options_.read_only && relaxed.any;
     }
   }
-  if (cut) {
-    options.ends_before = [first = *cut](std::string_view note) {
+  if (relaxed.cut) {
+    options.ends_before = [first = *relaxed.cut](std::string_view note) {
       return engine::IsNoteFrom(first, note);
     };
   }
   QUARRY_ASSIGN(catalog_, storage::Catalog::Open(directory_, options));
-  if (cut && options_.log) {
+  if (relaxed.cut && options_.log) {
     options_.log(LogLevel::kWarning,
                  "power failed before writes without sync were durable: commit " +
-                     std::to_string(*cut) + " and later ones are gone");
+                     std::to_string(*relaxed.cut) + " and later ones are gone");
   }
   if (!directory_->is_new()) return Status::Ok();
   QUARRY_TRY(Create());

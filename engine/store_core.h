@@ -176,6 +176,7 @@ class StoreCore {
   format::StoreState store_state_;  // as committed
   std::string poison_;              // why writes are refused; empty: they are not
   std::unique_ptr<storage::Witness> witness_;
+  bool relaxed_ = false;  // read-only, with commits that may not be durable yet
   engine::DurableRows durable_;
 
   // Shared with the catalog.

@@ -16,6 +16,7 @@
 
 #include "engine/store_core.h"
 #include "format/plane.h"
+#include "quarry/checkpoint.h"
 #include "tests/engine/gated_vfs.h"
 #include "tests/engine/test_store.h"
 
@@ -273,6 +274,41 @@ TEST_F(RelaxedTest, AnOpenForReadingAsksForTheCut) {
               FailsSaying(StatusCode::kFailedPrecondition, Words{"for writing once"}));
   EXPECT_OK(OpenCopy(copy));
   EXPECT_OK(OpenCopy(copy, /*read_only=*/true));
+}
+
+TEST_F(RelaxedTest, CopiesAndPublishedStatesHoldDurableCommitsOnly) {
+  Put(0, 10, kSync);
+  Put(10, 5, kRelaxed);
+  std::size_t before = vfs_.syncs();
+  ASSERT_OK(core_->Publish());
+  EXPECT_GT(vfs_.syncs(), before);
+  Put(15, 5, kRelaxed);
+  before = vfs_.syncs();
+  const std::string checkpoint = directory_ / "checkpoint";
+  ASSERT_OK(core_->Checkpoint(checkpoint, {}));
+  EXPECT_GT(vfs_.syncs(), before);
+  // What the store loses of later commits is not theirs.
+  Put(20, 5, kRelaxed);
+  const std::string copy = Copy();
+  LoseVectors(copy, 20, 5);
+  ExpectWhole(copy, Numbers(0, 20));
+  EXPECT_EQ(Count(Value(Value(Store::OpenPublished(copy))->GetCollection("lake"))), 15u);
+  EXPECT_OK(OpenCopy(checkpoint, /*read_only=*/true));
+  ExpectWhole(checkpoint, Numbers(0, 20));
+}
+
+// Recovery writes to slabs that such a copy would share.
+TEST_F(RelaxedTest, CopyOfAStoreThatNeedsRecoveryIsRefusedUntilItIsOpenedForWriting) {
+  Put(0, 10, kSync);
+  Put(10, 5, kRelaxed);
+  const std::string left = Copy();
+  const std::string copy = directory_ / "restored";
+  EXPECT_THAT(RestoreDirectory(left, copy),
+              FailsSaying(StatusCode::kFailedPrecondition, Words{"for writing once"}));
+  EXPECT_FALSE(fs::exists(copy) || fs::exists(copy + ".part"));
+  ASSERT_OK(Value(OpenCopy(left))->Close());
+  ASSERT_OK(RestoreDirectory(left, copy));
+  ExpectWhole(copy, Numbers(0, 15));
 }
 
 // The catalog moves commits into tables, where nothing cuts them off.

@@ -82,7 +82,8 @@ class Restore final : public CheckpointSink {
 // Makes a store at `path` out of the checkpoint in directory `from`: a copy of any
 // store that nobody writes to, by hard links where possible, checked as opening
 // checks it.
-// Errors: kNotFound, kAlreadyExists, kBusy, kCorruption, kNoSpace, kIoError, kCancelled.
+// Errors: kNotFound, kAlreadyExists, kBusy, kFailedPrecondition (as Store::Checkpoint),
+// kCorruption, kNoSpace, kIoError, kCancelled.
 Result<CheckpointInfo> RestoreDirectory(const std::string& from, const std::string& path,
                                         const CheckpointOptions& options = {});
 

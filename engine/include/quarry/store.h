@@ -182,12 +182,14 @@ class Store {
   // before leaves the directory <path>.part, which can be removed.
   // Errors: kAlreadyExists (path or <path>.part is there), kNotFound (the directory
   // that it is to lie in), kCancelled, and those of a write; nothing is left behind.
+  // Opened for reading: kFailedPrecondition when its writer ended before writes without
+  // sync were durable; a writing open makes them so.
   Result<CheckpointInfo> Checkpoint(const std::string& path, const CheckpointOptions& options = {});
 
   // Gives such a copy to `sink`, file by file, in a store opened for reading or by
   // OpenPublished: the process that writes can Publish and open that.
-  // Errors: kFailedPrecondition (opened for writing), kCancelled, kCorruption, kIoError
-  // and those of the sink.
+  // Errors: kFailedPrecondition (opened for writing; or as for Checkpoint), kCancelled,
+  // kCorruption, kIoError and those of the sink.
   Result<CheckpointInfo> StreamCheckpoint(CheckpointSink& sink,
                                           const CheckpointOptions& options = {});
 
