@@ -55,8 +55,9 @@ struct VerifyReport {
 };
 
 // Checks the store in a directory while no process writes to it, also one that
-// Store::Open refuses. Writes nothing. Reads files, not mappings: a bad sector is a
-// damage with kIoError. Memory is bounded, whatever the size of the store.
+// Store::Open refuses, or a published state (STORE/published/<number>) at any time.
+// Writes nothing. Reads files, not mappings: a bad sector is a damage with kIoError.
+// Memory is bounded, whatever the size of the store.
 // Errors: kNotFound (no store there), kBusy (a process has it open for writing: it can
 // call Store::Verify), kNotSupported (a newer format), kCancelled, kIoError.
 Result<VerifyReport> VerifyStore(const std::string& path, const VerifyOptions& options = {});
