@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "format/status_macros.h"
 
@@ -20,6 +21,26 @@ using Archive = std::unique_ptr<archive, int (*)(archive*)>;
 std::string MessageOf(archive* archive, const std::string& name) {
   const char* const text = archive_error_string(archive);
   return fmt::format("{}: {}", name, text != nullptr ? text : "unknown error of the archive");
+}
+
+// The extents, widened to whole blocks and joined: GNU tar looks for each at the begin
+// of a block of the archive.
+std::vector<CheckpointSink::Extent> InBlocks(std::span<const CheckpointSink::Extent> extents,
+                                             std::uint64_t file_bytes) {
+  constexpr std::uint64_t kBlockBytes = 512;
+  std::vector<CheckpointSink::Extent> out;
+  for (const CheckpointSink::Extent& extent : extents) {
+    if (extent.bytes == 0) continue;
+    const std::uint64_t first = extent.offset / kBlockBytes * kBlockBytes;
+    const std::uint64_t blocks = (extent.offset + extent.bytes - first - 1) / kBlockBytes + 1;
+    const std::uint64_t end = std::min(file_bytes, first + blocks * kBlockBytes);
+    if (!out.empty() && out.back().offset + out.back().bytes >= first) {
+      out.back().bytes = std::max(out.back().offset + out.back().bytes, end) - out.back().offset;
+    } else {
+      out.push_back({first, end - first});
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -76,9 +97,10 @@ Status TarSink::BeginFile(const std::string& name, std::uint64_t bytes,
   archive_entry_set_filetype(entry.get(), AE_IFREG);
   archive_entry_set_perm(entry.get(), 0600);
   archive_entry_set_size(entry.get(), static_cast<la_int64_t>(bytes));
+  const std::vector<Extent> blocks = InBlocks(extents, bytes);
   std::uint64_t covered = 0;
-  for (const Extent& extent : extents) covered += extent.bytes;
-  for (const Extent& extent : extents) {
+  for (const Extent& extent : blocks) covered += extent.bytes;
+  for (const Extent& extent : blocks) {
     if (covered == bytes) break;
     archive_entry_sparse_add_entry(entry.get(), static_cast<la_int64_t>(extent.offset),
                                    static_cast<la_int64_t>(extent.bytes));

@@ -1,7 +1,11 @@
 // checkpoint and restore: directories, tar streams, and what is not a checkpoint.
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include "quarry/store.h"
 #include "tests/tools/cli_support.h"
@@ -97,6 +101,26 @@ TEST_F(CliCheckpointTest, StreamMakesTheStoreAgain) {
   ExpectSameRecords(copy_);
   // Room that slabs have left is not in the stream.
   EXPECT_LT(tar.size(), restored.lines().at(0).at("bytes").get<std::size_t>());
+}
+
+// GNU tar wants the parts of a sparse file in whole blocks of the archive.
+TEST_F(CliCheckpointTest, OtherProgramsUnpackTheStream) {
+  const std::string tar = Stream();
+  ASSERT_EQ(RestoreOf(tar).exit, 0);
+  const std::string archive = directory_ / "stream.tar";
+  const std::string unpacked = directory_ / "unpacked";
+  std::ofstream(archive, std::ios::binary) << tar;
+  fs::create_directory(unpacked);
+  ASSERT_EQ(std::system(("tar -xf '" + archive + "' -C '" + unpacked + "'").c_str()), 0);
+  const auto contents = [](const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  for (const auto& entry : fs::recursive_directory_iterator(copy_)) {
+    if (!entry.is_regular_file() || entry.path().filename() == "LOCK") continue;
+    const fs::path name = fs::relative(entry.path(), copy_);
+    EXPECT_TRUE(contents(unpacked / name) == contents(entry.path())) << name;
+  }
 }
 
 TEST_F(CliCheckpointTest, WhatIsThereIsNotReplaced) {
