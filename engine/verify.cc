@@ -77,7 +77,11 @@ class StoreCheck {
     }
     if (directory_.read_only()) NoteUnlisted(directory_, facts, damages_, report_.notes);
     const Status witness = storage::Witness::Check(directory_, facts.state.sequence);
-    if (!witness.ok()) damages_.Add(DamageOf(witness, "WITNESS"));
+    if (witness.code() == StatusCode::kNotFound) {
+      report_.notes.push_back("WITNESS " + witness.message());
+    } else if (!witness.ok()) {
+      damages_.Add(DamageOf(witness, "WITNESS"));
+    }
     const CheckContext context{directory_,     *view_,    facts,   kernels_,
                                options_.quick, throttle_, damages_};
     if (all_known) QUARRY_TRY(CheckStrayKeys(context));

@@ -77,6 +77,7 @@ Status Witness::Check(const Directory& directory, std::uint64_t sequence) {
   if (file.status().code() == StatusCode::kNotFound) return Status::Ok();
   if (!file.ok()) return file.status();
   QUARRY_ASSIGN(const std::uint64_t size, (*file)->Size());
+  if (size == 0) return Status::NotFound("is empty, as a crash leaves it that made it");
   // The copy at 0 is the second that is written.
   for (const std::uint64_t offset : {kCopyBytes, std::uint64_t{0}}) {
     std::string bytes(kRecordBytes, '\0');

@@ -25,7 +25,8 @@ class Witness {
   static Result<std::unique_ptr<Witness>> Open(Directory& directory);
 
   // Looks for damage; a store without the file is none the worse. Errors: kCorruption,
-  // kDataLoss (it knows of a commit after `sequence`), kIoError.
+  // kDataLoss (it knows of a commit after `sequence`), kNotFound (nothing is in it yet),
+  // kIoError.
   static Status Check(const Directory& directory, std::uint64_t sequence);
 
   // The last commit that it knows of; 0 when nothing can be read.

@@ -87,6 +87,19 @@ TEST_F(WitnessTest, WithBothCopiesDamagedItKnowsNothing) {
   EXPECT_FALSE(Open()->closed());
 }
 
+TEST_F(WitnessTest, ACheckFindsDamageInEitherCopyAndCommitsThatAreMissing) {
+  EXPECT_OK(Witness::Check(*directory_, 0));
+  auto witness = Open();
+  EXPECT_EQ(Witness::Check(*directory_, 9).code(), StatusCode::kNotFound);
+  ASSERT_OK(witness->Write(5, false));
+  EXPECT_OK(Witness::Check(*directory_, 9));
+  ASSERT_OK(witness->Write(9, true));
+  EXPECT_OK(Witness::Check(*directory_, 9));
+  EXPECT_EQ(Witness::Check(*directory_, 8).code(), StatusCode::kDataLoss);
+  Damage(1);
+  EXPECT_EQ(Witness::Check(*directory_, 9).code(), StatusCode::kCorruption);
+}
+
 TEST_F(WitnessTest, AWriteCutShortLeavesTheOtherCopy) {
   auto witness = Open();
   ASSERT_OK(witness->Write(5, false));
