@@ -105,6 +105,9 @@ Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& 
     QUARRY_TRY(directory->PrepareCreation());
   } else {
     QUARRY_TRY(directory->CheckFormat());
+    // Its creation may have ended before the name of FORMAT was durable, without
+    // which the store would be made again.
+    if (mode != Mode::kRead) QUARRY_TRY(vfs.SyncDirectory(path));
   }
   return directory;
 }
