@@ -19,6 +19,7 @@
 
 #include "format/status_macros.h"
 #include "storage/catalog_copy.h"
+#include "storage/catalog_env.h"
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
 
@@ -172,6 +173,9 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
 }  // namespace
 
 struct Catalog::Rep {
+  explicit Rep(rocksdb::Env* base) : env(base != nullptr ? base : rocksdb::Env::Default()) {}
+
+  CatalogEnv env;                      // outlives the database
   std::unique_ptr<NoteFilter> filter;  // outlives db
   std::unique_ptr<rocksdb::DB> db;
   std::array<ColumnFamilyHandle*, kFamilies> handles{};
@@ -194,6 +198,7 @@ Catalog::~Catalog() = default;
 
 Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
   rocksdb::Options db_options = DatabaseOptions(options, directory.is_new());
+  db_options.env = &env;
   db_options.wal_filter = filter.get();
   const std::string path = directory.catalog_path();
   if (!options.salvage) QUARRY_TRY(CheckManifest(directory.vfs(), path));
@@ -214,7 +219,7 @@ Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
 
 Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> directory,
                                                const CatalogOptions& options) {
-  auto rep = std::make_unique<Rep>();
+  auto rep = std::make_unique<Rep>(directory->vfs().catalog_env());
   if (options.ends_before) {
     rep->filter = std::make_unique<NoteFilter>([&options](std::string_view note) {
       return options.ends_before(note) ? Replay::kStopReplay : Replay::kContinueProcessing;
@@ -229,7 +234,7 @@ Status Catalog::ReadLogNotes(const std::shared_ptr<Directory>& directory,
                              const std::function<void(std::string_view note)>& visit) {
   CatalogOptions reading = options;
   reading.read_only = true;
-  Rep rep;
+  Rep rep(directory->vfs().catalog_env());
   rep.filter = std::make_unique<NoteFilter>([&visit](std::string_view note) {
     visit(note);
     return Replay::kContinueProcessing;

@@ -15,6 +15,10 @@
 
 #include "quarry/status.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace quarry::storage {
 
 // An open file. Calls on different ranges may run together. Closed when destroyed.
@@ -121,6 +125,10 @@ class Vfs {
 
   // Space that an unprivileged process may still use on the file system of `path`.
   virtual Result<std::uint64_t> FreeBytes(const std::string& path) = 0;
+
+  // How RocksDB reaches the same files; it outlives the catalog. Null: RocksDB's own
+  // way to those of the operating system.
+  virtual rocksdb::Env* catalog_env() { return nullptr; }
 
   // The operating system's files. Thread-safe, never destroyed.
   static Vfs& Posix();
