@@ -124,6 +124,12 @@ class FlushGate final : public rocksdb::EventListener {
     // Nothing else takes back a flush that has begun: RocksDB drops what it wrote.
     if (!before_().ok()) rocksdb::CancelAllBackgroundWork(db, /*wait=*/false);
   }
+  // After a full disk RocksDB would flush by itself what was in the log, while slabs
+  // have the rows, and the checksums, of the commit that failed.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
 
  private:
   const std::function<Status()> before_;
