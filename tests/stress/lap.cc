@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -35,21 +36,37 @@ void WriteMany(Lake& lake, Worker& worker, std::size_t writes) {
   }
 }
 
+// The first sight of a newer state than that of `commit`, if one comes soon.
+Result<std::shared_ptr<const Snapshot>> FreshSnapshot(const Store& store, std::uint64_t commit) {
+  auto snapshot = store.GetSnapshot();
+  for (int i = 0; i < 2000 && snapshot.ok() && (*snapshot)->sequence() == commit; ++i) {
+    snapshot = store.GetSnapshot();
+  }
+  return snapshot;
+}
+
 void ReadMany(Lake& lake, Worker& worker, const std::atomic<bool>& done) {
   while (!done && worker.reads.size() < kMostReads) {
     if (Below(worker.random, 4) == 0) {
       worker.reads.push_back(ReadOnce(lake, nullptr, worker.random));
       continue;
     }
+    // Three are held: one for long, the others for some reads.
     auto& held = worker.snapshots;
-    if (held.size() < 3 || Below(worker.random, 12) == 0) {
-      if (held.size() >= 3) held.erase(held.begin() + static_cast<long>(Below(worker.random, 3)));
-      auto snapshot = lake.store().GetSnapshot();
-      if (snapshot.ok()) held.push_back(std::move(*snapshot));
-      if (!snapshot.ok()) worker.faults.push_back("GetSnapshot: " + snapshot.status().ToString());
-      if (held.empty()) return;
+    const bool renew = held.size() < 3 || Below(worker.random, 3) == 0;
+    if (renew) {
+      auto snapshot = FreshSnapshot(lake.store(), lake.Now());
+      if (!snapshot.ok()) {
+        worker.faults.push_back("GetSnapshot: " + snapshot.status().ToString());
+        return;
+      }
+      if (held.size() >= 3) {
+        const std::size_t oldest = Below(worker.random, 200) == 0 ? 0 : 1;
+        held.erase(held.begin() + static_cast<std::ptrdiff_t>(oldest));
+      }
+      held.push_back(std::move(*snapshot));
     }
-    const auto snapshot = held[Below(worker.random, held.size())];
+    const auto snapshot = renew ? held.back() : held[Below(worker.random, held.size())];
     worker.reads.push_back(ReadOnce(lake, snapshot, worker.random));
   }
 }
