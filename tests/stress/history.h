@@ -52,6 +52,7 @@ struct Read {
   std::optional<std::vector<Id>> ids;  // of a search: only these
   Status status;
   std::vector<Hit> hits;
+  SearchStats stats;
   std::map<Id, Reference::Entry> records;
   std::uint64_t count = 0;
 };

@@ -65,6 +65,35 @@ Change SomeChange(const Lake& lake, std::size_t collection, Random& random) {
   return change;
 }
 
+Written Commit(Lake& lake, std::vector<Change> changes, const WriteOptions& options) {
+  Written written;
+  written.changes = std::move(changes);
+  Batch batch;
+  std::vector<std::vector<std::string_view>> views;
+  views.reserve(written.changes.size());
+  for (const Change& change : written.changes) {
+    const Collection handle = lake.At(change.collection).handle;
+    views.emplace_back(change.metadata.begin(), change.metadata.end());
+    Records records{.ids = change.ids, .vectors = {}, .metadata = views.back()};
+    if (!change.flat.empty()) {
+      records.vectors = {change.flat.data(), change.ids.size(), handle.schema().dim};
+    }
+    using Kind = Change::Kind;
+    if (change.kind == Kind::kUpsert) batch.Upsert(handle, records);
+    if (change.kind == Kind::kInsert) batch.Insert(handle, records);
+    if (change.kind == Kind::kUpdateMetadata) {
+      batch.UpdateMetadata(handle, change.ids, views.back());
+    }
+    if (change.kind == Kind::kDelete) batch.Delete(handle, change.ids);
+  }
+  written.first = lake.Now();
+  auto result = lake.store().Write(batch, options);
+  written.last = lake.Now();
+  written.status = result.status();
+  if (result.ok()) written.result = std::move(*result);
+  return written;
+}
+
 std::map<Id, Reference::Entry> ScrollAll(const Collection& collection,
                                          const std::shared_ptr<const Snapshot>& snapshot,
                                          bool by_row, Status& status) {
@@ -104,6 +133,7 @@ void SearchOnce(const Pool& pool, const std::shared_ptr<const Snapshot>& snapsho
   if (read.ids) options.ids = *read.ids;
   options.with.metadata = true;
   options.snapshot = snapshot;
+  options.stats = &read.stats;
   options.verify = Below(random, 16) == 0;
   auto hits = pool.handle.Search(read.query, options);
   read.status = hits.status();
@@ -200,37 +230,22 @@ std::vector<float> WholeNumbers(std::size_t n, Random& random) {
 }
 
 Written WriteOnce(Lake& lake, Random& random) {
-  Written written;
   const std::size_t one = lake.Choose(random);
-  written.changes.push_back(SomeChange(lake, one, random));
+  std::vector<Change> changes = {SomeChange(lake, one, random)};
   const std::size_t other = lake.Choose(random);
-  if (other != one && Below(random, 2) == 0) {
-    written.changes.push_back(SomeChange(lake, other, random));
-  }
-  Batch batch;
-  std::vector<std::vector<std::string_view>> views;
-  views.reserve(written.changes.size());
-  for (const Change& change : written.changes) {
-    const Collection handle = lake.At(change.collection).handle;
-    views.emplace_back(change.metadata.begin(), change.metadata.end());
-    Records records{.ids = change.ids, .vectors = {}, .metadata = views.back()};
-    if (!change.flat.empty()) {
-      records.vectors = {change.flat.data(), change.ids.size(), handle.schema().dim};
-    }
-    using Kind = Change::Kind;
-    if (change.kind == Kind::kUpsert) batch.Upsert(handle, records);
-    if (change.kind == Kind::kInsert) batch.Insert(handle, records);
-    if (change.kind == Kind::kUpdateMetadata) {
-      batch.UpdateMetadata(handle, change.ids, views.back());
-    }
-    if (change.kind == Kind::kDelete) batch.Delete(handle, change.ids);
-  }
-  written.first = lake.Now();
-  auto result = lake.store().Write(batch, {.sync = Below(random, 8) == 0});
-  written.last = lake.Now();
-  written.status = result.status();
-  if (result.ok()) written.result = std::move(*result);
-  return written;
+  if (other != one && Below(random, 2) == 0) changes.push_back(SomeChange(lake, other, random));
+  return Commit(lake, std::move(changes), {.sync = Below(random, 8) == 0});
+}
+
+Written FillOnce(Lake& lake, std::size_t collection, std::size_t first, std::size_t n,
+                 Random& random) {
+  const Pool pool = lake.At(collection);
+  Change change;
+  change.collection = collection;
+  for (std::size_t i = 0; i < n; ++i) change.ids.push_back(IdOf(pool, first + i));
+  change.flat = WholeNumbers(n * pool.handle.schema().dim, random);
+  change.metadata = SomeMetadata(n, random);
+  return Commit(lake, {std::move(change)}, {.sync = false});
 }
 
 Read ReadOnce(Lake& lake, const std::shared_ptr<const Snapshot>& snapshot, Random& random) {

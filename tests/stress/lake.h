@@ -73,6 +73,9 @@ std::vector<float> WholeNumbers(std::size_t n, Random& random);
 
 // A call of the store beside others, and what it said.
 Written WriteOnce(Lake& lake, Random& random);
+// Upserts n records, from this one up, which may be beyond those that WriteOnce writes.
+Written FillOnce(Lake& lake, std::size_t collection, std::size_t first, std::size_t n,
+                 Random& random);
 Read ReadOnce(Lake& lake, const std::shared_ptr<const Snapshot>& snapshot, Random& random);
 
 }  // namespace quarry::testing_support

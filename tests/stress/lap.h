@@ -27,7 +27,8 @@ struct Figures {
   std::uint64_t reads = 0;     // of other kinds
   std::uint64_t compared = 0;  // states
   std::uint64_t verified = 0;  // calls of Verify beside all that
-  std::uint64_t sketches = 0;  // of full slabs, seen at the end
+  std::uint64_t sketched = 0;  // searches that read i8 sketches
+  std::uint64_t pca = 0;       // times that a pca sketch was seen in use
   std::vector<std::string> violations = {};
 };
 

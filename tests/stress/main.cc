@@ -67,10 +67,10 @@ std::size_t OpenFiles() {
 
 void Print(std::size_t laps, const Figures& figures) {
   std::cout << "laps " << laps << ", commits " << figures.commits << ", refused " << figures.refused
-            << ", searches " << figures.searches << ", other reads " << figures.reads
-            << ", states compared " << figures.compared << ", verified " << figures.verified
-            << ", sketches " << figures.sketches << ", violations " << figures.violations.size()
-            << std::endl;
+            << ", searches " << figures.searches << ", of them by sketches " << figures.sketched
+            << ", other reads " << figures.reads << ", states compared " << figures.compared
+            << ", verified " << figures.verified << ", pca sketches seen " << figures.pca
+            << ", violations " << figures.violations.size() << std::endl;
 }
 
 int Run(Arguments arguments) {
