@@ -210,6 +210,9 @@ TEST_F(CliCheckpointTest, StoreThatIsBeingWrittenIsReadAsItWasPublished) {
 }
 
 TEST_F(CliCheckpointTest, FullOutputIsAnError) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "libarchive does not free its buffer after a write that fails";
+#endif
   const Finished finished = Run({"checkpoint", store_, "-"}, {.stdout_path = "/dev/full"});
   EXPECT_EQ(finished.exit, 5);
   EXPECT_THAT(finished.err, IsOneErrorWith("No space left"));
