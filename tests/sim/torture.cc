@@ -1,0 +1,84 @@
+// quarry_torture: all harnesses of crash tests, in turn, with new seeds, for a time.
+//
+//   quarry_torture --minutes N          all of them
+//   quarry_torture NAME SEED COUNT      one of them: how a violation is seen again
+//
+// Exit code: 0: no violation, 1: some, 2: wrong arguments.
+
+#include <array>
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string_view>
+
+#include "tests/sim/faults.h"
+#include "tests/sim/power_cuts.h"
+
+namespace quarry::sim {
+namespace {
+
+struct Harness {
+  const char* name;
+  Report (*run)(const HarnessOptions& options);
+  std::uint64_t count;  // of one turn
+};
+
+constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
+                                   Harness{"faults", Faults, 1},
+                                   Harness{"full-disks", FullDisks, 40}};
+
+Report RunOnce(const Harness& harness, const HarnessOptions& options) {
+  std::printf("%s, seed %" PRIu64 ": ", harness.name, options.seed);
+  std::fflush(stdout);  // it is there when the program is ended by a signal
+  const auto start = std::chrono::steady_clock::now();
+  const Report report = harness.run(options);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  std::printf("%" PRIu64 " states, %" PRIu64 " histories, %" PRIu64 " records, %" PRIu64
+              " violations, %.1f s\n",
+              report.states, report.histories, report.rows, report.violations, elapsed.count());
+  if (!report.skipped.empty()) std::printf("  skipped: %s\n", report.skipped.c_str());
+  if (report.violations > 0) std::printf("  %s\n", report.first_violation.c_str());
+  return report;
+}
+
+int RunFor(double minutes) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(minutes * 60);
+  std::random_device random;
+  std::uint64_t violations = 0;
+  for (std::size_t turn = 0;; ++turn) {
+    const std::chrono::duration<double> left = end - std::chrono::steady_clock::now();
+    if (left.count() <= 0) break;
+    const Harness& harness = kHarnesses[turn % kHarnesses.size()];
+    HarnessOptions options;
+    options.seed = random();
+    options.count = harness.count;
+    options.seconds = left.count();
+    violations += RunOnce(harness, options).violations;
+  }
+  std::printf("%" PRIu64 " violations\n", violations);
+  return violations == 0 ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  if (argc == 3 && argv[1] == std::string_view("--minutes")) {
+    return RunFor(std::strtod(argv[2], nullptr));
+  }
+  for (const Harness& harness : kHarnesses) {
+    if (argc != 4 || argv[1] != std::string_view(harness.name)) continue;
+    HarnessOptions options;
+    options.seed = std::strtoull(argv[2], nullptr, 10);
+    options.count = std::strtoull(argv[3], nullptr, 10);
+    return RunOnce(harness, options).violations == 0 ? 0 : 1;
+  }
+  std::fprintf(stderr,
+               "usage: quarry_torture --minutes N\n"
+               "       quarry_torture power-cuts|faults|full-disks SEED COUNT\n");
+  return 2;
+}
+
+}  // namespace
+}  // namespace quarry::sim
+
+int main(int argc, char** argv) { return quarry::sim::Main(argc, argv); }
