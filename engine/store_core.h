@@ -123,6 +123,8 @@ class StoreCore {
   void NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const;
   // Makes all commits durable.
   Status SyncCommits();
+  // Before the catalog would flush commits that are not durable.
+  Status SyncBeforeFlush();
   Status SyncSlabs();
   Status Synced(const Status& status);
   void Poison(const Status& cause);

@@ -98,6 +98,7 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
 }
 
 Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
+  if (const Status synced = SyncBeforeFlush(); !synced.ok()) return Refused(synced);
   if (const Status written = commit.WriteRows(durable_); !written.ok()) {
     // The checksums of rows that are not durable may be written over: only recovery
     // makes them again.
@@ -169,6 +170,14 @@ Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState nex
 void StoreCore::NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const {
   if (durable_.sequence == store_state_.sequence) return;
   batch.Note(format::Encode(format::CommitNote{sequence, durable_.sequence, {}}));
+}
+
+// What tables have must be durable here, too, before the records of its blocks may be
+// written over: no note in the log would tell how to make them again.
+Status StoreCore::SyncBeforeFlush() {
+  if (durable_.sequence == store_state_.sequence || !catalog_->IsFlushDue()) return Status::Ok();
+  QUARRY_TRY(SyncCommits());
+  return Synced(catalog_->StartFlush());
 }
 
 Status StoreCore::SyncCommits() {

@@ -44,6 +44,11 @@ constexpr std::array<const char*, kFamilies> kFamilyNames = {"default", "ids", "
                                                              "fields"};
 constexpr std::uint64_t kLongLogBytes = 4u << 20;
 
+// RocksDB flushes by itself when a family has this much in memory. In memory records take
+// up to three times what they take in a batch: a flush is due long before.
+constexpr std::size_t kBufferBytes = 64u << 20;
+constexpr std::uint64_t kFlushBytes = kBufferBytes / 4;
+
 // As LogLevel has it. That writers wait while buffers are written to tables is no news
 // of a database that many records are put into.
 int SeverityOf(rocksdb::InfoLogLevel level, std::string_view line) {
@@ -170,7 +175,7 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
     if (i == IndexOf(Family::kIds)) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
     rocksdb::ColumnFamilyOptions family;
     family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-    family.write_buffer_size = 16u << 20;
+    family.write_buffer_size = kBufferBytes;
     families.emplace_back(kFamilyNames[i], family);
   }
   return families;
@@ -186,6 +191,7 @@ struct Catalog::Rep {
   std::unique_ptr<rocksdb::DB> db;
   std::array<ColumnFamilyHandle*, kFamilies> handles{};
   bool read_only = false;
+  std::uint64_t unflushed_bytes = 0;  // of batches, since the last StartFlush
 
   Status Open(Directory& directory, const CatalogOptions& options);
 
@@ -259,12 +265,23 @@ Status Catalog::Commit(CatalogBatch&& batch, bool sync) {
   QUARRY_TRY(FromRocks(batch.rep_->first_error));
   rocksdb::WriteOptions options;
   options.sync = sync;
+  rep_->unflushed_bytes += batch.bytes();
   return FromRocks(rep_->db->Write(options, &batch.rep_->batch));
 }
 
 std::shared_ptr<const CatalogView> Catalog::View() const {
   return std::shared_ptr<const CatalogView>(
       new CatalogView(shared_from_this(), rep_->db->GetSnapshot()));
+}
+
+bool Catalog::IsFlushDue() const { return rep_->unflushed_bytes >= kFlushBytes; }
+
+Status Catalog::StartFlush() {
+  rep_->unflushed_bytes = 0;
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  const std::vector<ColumnFamilyHandle*> handles(rep_->handles.begin(), rep_->handles.end());
+  return FromRocks(rep_->db->Flush(options, handles));
 }
 
 Status Catalog::Flush() {

@@ -153,7 +153,7 @@ class CatalogGroup {
   std::array<Changes, kFamilies> changes_;
 };
 
-// Thread-safe, but for Commit: one at a time.
+// Thread-safe, but for Commit, IsFlushDue and StartFlush: one at a time.
 class Catalog : public std::enable_shared_from_this<Catalog> {
  public:
   // Opens the database in directory->catalog_path(), making it if the store is new.
@@ -179,6 +179,12 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   Status Commit(CatalogBatch&& batch, bool sync);
 
   std::shared_ptr<const CatalogView> View() const;
+
+  // Whether so much was committed since the last StartFlush that the database would soon
+  // move it from its log to tables by itself, at the start of some later Commit.
+  bool IsFlushDue() const;
+  // Begins to move all that is committed. Errors: kIoError, kNoSpace.
+  Status StartFlush();
 
   // Before closing: moves a long log into tables, so that the next open need
   // not replay it. Errors: kIoError, kNoSpace.
