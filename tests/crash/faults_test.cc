@@ -9,13 +9,19 @@
 namespace quarry::sim {
 namespace {
 
-TEST(FaultTest, AnyCallThatFailsLeavesACommittedStateAndAnHonestAnswer) {
+// By kind of fault, so that they run side by side.
+class FaultTest : public testing::TestWithParam<int> {};
+
+TEST_P(FaultTest, AnyCallThatFailsLeavesACommittedStateAndAnHonestAnswer) {
   HarnessOptions options = TestOptions(1);
   options.count = 1;
+  options.kind = GetParam();
   ExpectNoViolation(Faults(options));
 }
 
-TEST(FaultTest, AFullDiskIsAnErrorAndLeavesACommittedState) {
+INSTANTIATE_TEST_SUITE_P(Kinds, FaultTest, testing::Range(0, kFaultKinds));
+
+TEST(FullDiskTest, AFullDiskIsAnErrorAndLeavesACommittedState) {
   ExpectNoViolation(FullDisks(TestOptions(20)));
 }
 

@@ -12,11 +12,11 @@ namespace {
 
 // In two tests, so that they run side by side.
 TEST(PowerCutTest, AnyStateThatADiskMayBeLeftInIsOneOfTheCommittedStates) {
-  ExpectNoViolation(PowerCuts(TestOptions(1500)));
+  ExpectNoViolation(PowerCuts(TestOptions(800)));
 }
 
 TEST(PowerCutTest, AnyStateThatADiskMayBeLeftInIsOneOfTheCommittedStatesAgain) {
-  ExpectNoViolation(PowerCuts(TestOptions(1500)));
+  ExpectNoViolation(PowerCuts(TestOptions(800)));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ constexpr std::uint64_t kStepsOfFullDisks = 400;
 constexpr std::array kKinds = {Fault::Kind::kIoError, Fault::Kind::kNoSpace,
                                Fault::Kind::kShortIoError, Fault::Kind::kShortNoSpace,
                                Fault::Kind::kReadError};
+static_assert(kKinds.size() == kFaultKinds);
 constexpr std::array kKindNames = {"EIO", "ENOSPC", "short write, EIO", "short write, ENOSPC",
                                    "EIO of a read"};
 
@@ -207,8 +208,9 @@ Report Faults(const HarnessOptions& options) {
     ++report.histories;
     const StepOptions steps{.seed = seed, .relaxed_percent = 25};
     for (std::size_t kind = 0; kind < kKinds.size(); ++kind) {
+      if (options.kind >= 0 && kind != static_cast<std::size_t>(options.kind)) continue;
       for (const bool all_after : {false, true}) {
-        for (std::uint64_t n = 1;; ++n) {
+        for (std::uint64_t n = 1 + seed % options.every;; n += options.every) {
           if (budget.OutOfTime()) return report;
           const std::string place = "seed " + std::to_string(seed) + ", call " + std::to_string(n) +
                                     (all_after ? " and all after it: " : ": ") + kKindNames[kind];

@@ -6,6 +6,8 @@
 
 namespace quarry::sim {
 
+inline constexpr int kFaultKinds = 5;
+
 // Runs a script with each kind of failure, once and from then on, at each call that
 // it makes, until none is left to fail. `count` is the number of scripts; states are
 // the failures. After each failure:

@@ -11,6 +11,8 @@ namespace quarry::sim {
 struct HarnessOptions {
   std::uint64_t seed = 1;      // of the first history; those behind have seed + 1, ...
   std::uint64_t count = 100;   // stops when so many states (faults, kills) were checked
+  std::uint64_t every = 1;     // of the calls that may fail only each so many-th does
+  int kind = -1;               // of the faults; -1: all
   double seconds = 0;          // or after this time; 0: no limit
   std::string directory = {};  // on a real file system, for the harnesses that need one
 };
