@@ -18,6 +18,9 @@ bool HasDamage(std::span<const std::byte> block, bool is_last) {
     const auto type = static_cast<std::uint8_t>(block[kTypeOffset]);
     if (type >= kFirstRecycledType && type <= kLastRecycledType) return true;
     const auto length = format::LoadLittle<std::uint16_t>(block.data() + kLengthOffset);
+    // Never written, or power failed before it was: RocksDB leaves out the rest of the
+    // block, which begins with no header.
+    if (type == 0 && length == 0) return false;
     if (length > block.size() - kRecordHeaderBytes) {
       if (!is_last) return false;  // RocksDB reports it
       const auto checksum = format::LoadLittle<std::uint32_t>(block.data());

@@ -184,6 +184,16 @@ TEST_F(CatalogDamageTest, ManifestCutShortIsNotTakenForDamage) {
 }
 
 // RocksDB itself would open an older state and delete the tables.
+// A sector that was not written holds the header of a record, the next one its payload.
+TEST_F(CatalogDamageTest, ManifestWithASectorThatPowerFailedBeforeIsNotTakenForDamage) {
+  std::string manifest(14, '\0');
+  manifest.back() = 6;  // as of a recycled log, where a second header would be
+  EXPECT_FALSE(EndsBeforeItsEnd(std::as_bytes(std::span(manifest))));
+  manifest[4] = 7;  // there is a record: bytes in it are no headers
+  manifest += std::string(6, '\0') + '\6';
+  EXPECT_TRUE(EndsBeforeItsEnd(std::as_bytes(std::span(manifest))));
+}
+
 TEST_F(CatalogDamageTest, DamagedManifestIsCorruptionBeforeATableIsDeleted) {
   const fs::path manifest = FileNamed("MANIFEST");
   const fs::path table = FileNamed(".sst");
