@@ -327,7 +327,10 @@ Status StoreCore::Close() {
   const std::lock_guard lock(write_mutex_);
   if (closed_) return Status::Ok();
   Status status;
-  if (CheckWritable().ok()) {
+  if (const Status writable = CheckWritable(); !writable.ok()) {
+    // The failure was told before: here it matters to commits that wait for their sync.
+    if (durable_.sequence != store_state_.sequence) status = writable;
+  } else {
     status = SyncCommits();
     if (status.ok()) status = catalog_->Flush();
     if (status.ok()) status = witness_->Write(store_state_.sequence, /*closed=*/true);

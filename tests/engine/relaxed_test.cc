@@ -311,6 +311,14 @@ TEST_F(RelaxedTest, CopyOfAStoreThatNeedsRecoveryIsRefusedUntilItIsOpenedForWrit
   ExpectWhole(copy, Numbers(0, 15));
 }
 
+TEST_F(RelaxedTest, CloseSaysThatCommitsWithoutSyncAreNotDurableAfterAFailure) {
+  Put(0, 10, kSync);
+  Put(10, 5, kRelaxed);
+  vfs_.FailSync(vfs_.syncs() + 1);
+  EXPECT_FALSE(core_->Sync().ok());
+  EXPECT_THAT(core_->Close(), FailsSaying(StatusCode::kReadOnly, Words{"as asked"}));
+}
+
 // The catalog moves commits into tables, where nothing cuts them off.
 TEST_F(RelaxedTest, RowsAreSyncedBeforeTheCatalogFlushesTheirCommits) {
   Put(0, 1, kSync);

@@ -237,7 +237,8 @@ class Store {
   // Finishes writes that are under way, makes them durable and refuses what
   // comes after. The lock is released once no snapshot is left and no read is
   // under way; handles of collections do not hold it.
-  // Errors: kIoError, kNoSpace.
+  // Errors: kIoError, kNoSpace; kReadOnly when an earlier failure leaves writes without
+  // sync that are not durable.
   Status Close();
 
  private:
