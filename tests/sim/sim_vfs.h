@@ -23,6 +23,13 @@ class SimVfs final : public storage::Vfs {
   Status CreateDirectory(const std::string& path) override;
   Status SyncDirectory(const std::string& path) override;
   Status Remove(const std::string& path) override;
+  // No workload removes directories. File systems without links are copied on.
+  Status RemoveDirectory(const std::string& path) override {
+    return Status::NotSupported(path + ": the simulated disk keeps its directories");
+  }
+  Status Link(const std::string& existing, const std::string& /*name*/) override {
+    return Status::NotSupported(existing + ": the simulated disk has no links");
+  }
   Status Rename(const std::string& from, const std::string& to) override;
   Result<std::vector<std::string>> List(const std::string& path) override;
   Result<bool> Exists(const std::string& path) override { return disk_.Exists(path) != 0; }
