@@ -22,6 +22,7 @@
 #include "storage/catalog_env.h"
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
+#include "storage/manifest_tail.h"
 
 namespace quarry::storage {
 
@@ -213,7 +214,10 @@ Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
   db_options.env = &env;
   db_options.wal_filter = filter.get();
   const std::string path = directory.catalog_path();
-  if (!options.salvage) QUARRY_TRY(CheckManifest(directory.vfs(), path));
+  if (!options.salvage) {
+    QUARRY_TRY(CutManifest(directory));
+    QUARRY_TRY(CheckManifest(directory.vfs(), path));
+  }
   std::vector<ColumnFamilyHandle*> opened;
   rocksdb::DB* database = nullptr;
   const rocksdb::Status status =

@@ -19,6 +19,20 @@ bool AllZero(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
 }
 
+// Whether any sector has only zeros from `offset` on, where `bytes` begin. One sync covers a
+// whole file: then nothing from there on was ever synced.
+bool LacksASector(std::span<const std::byte> bytes, std::uint64_t offset) {
+  constexpr std::uint64_t kSectorBytes = 512;  // the least that disks write as a whole
+  while (!bytes.empty()) {
+    const auto in_sector = static_cast<std::size_t>(
+        std::min<std::uint64_t>(bytes.size(), kSectorBytes - offset % kSectorBytes));
+    if (AllZero(bytes.first(in_sector))) return true;
+    offset += in_sector;
+    bytes = bytes.subspan(in_sector);
+  }
+  return false;
+}
+
 // One log, block by block.
 class LogWalk {
  public:
@@ -29,17 +43,22 @@ class LogWalk {
       const auto length = format::LoadLittle<std::uint16_t>(block.data() + kLengthOffset);
       const auto checksum = format::LoadLittle<std::uint32_t>(block.data());
       const auto payload = block.subspan(kTypeOffset);
+      const auto damage = [&](const char* what) {
+        return LacksASector(block, offset) ? Fault(offset, "a sector was not written", true)
+                                           : Fault(offset, what, false);
+      };
       if (length > block.size() - kRecordHeaderBytes) {
         const bool cut = is_last && !SomeLengthMatches(payload, checksum);
-        return Fault(offset, cut ? "ends within a record" : "a record that is too long", cut);
+        return cut ? Fault(offset, "ends within a record", true)
+                   : damage("a record that is too long");
       }
       std::uint32_t crc = ~0u;
       for (const std::byte byte : payload.first(1 + length)) crc = Crc32c(crc, byte);
-      if (Masked(crc) != checksum) return Fault(offset, "a record and its checksum differ", false);
+      if (Masked(crc) != checksum) return damage("a record and its checksum differ");
       const auto type = static_cast<std::uint8_t>(payload[0]);
       const bool begins = type == kFull || type == kFirst;
       if (type < kFull || type > kLast || begins == within_) {
-        return Fault(offset, "a record of a type that is not expected here", false);
+        return damage("a record of a type that is not expected here");
       }
       within_ = type == kFirst || type == kMiddle;
       offset += kRecordHeaderBytes + length;

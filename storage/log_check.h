@@ -18,7 +18,8 @@ namespace quarry::storage {
 struct LogFault {
   std::uint64_t offset = 0;
   std::string what;
-  // The file ends within a record. A write that power cut short leaves this, too.
+  // The file ends within a record, or a sector of one was not written: what power cut
+  // short leaves, too.
   bool cut = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "format/endian.h"
@@ -51,20 +52,24 @@ bool EndsBeforeItsEnd(std::span<const std::byte> manifest) {
   return false;
 }
 
-Status CheckManifest(Vfs& vfs, const std::string& catalog_path) {
+Result<std::optional<std::string>> CurrentManifest(Vfs& vfs, const std::string& catalog_path) {
   const auto current = Contents(vfs, catalog_path + "/CURRENT");
-  if (current.status().code() == StatusCode::kNotFound) return Status::Ok();
+  if (current.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
   if (!current.ok()) return current.status();
   std::string name(reinterpret_cast<const char*>(current->data()), current->size());
-  if (!name.starts_with("MANIFEST-") || !name.ends_with('\n')) return Status::Ok();
+  if (!name.starts_with("MANIFEST-") || !name.ends_with('\n')) return std::optional<std::string>();
   name.pop_back();
+  std::string path = catalog_path + "/" + name;
+  QUARRY_ASSIGN(const bool exists, vfs.Exists(path));
+  return exists ? std::optional(std::move(path)) : std::nullopt;
+}
 
-  const std::string path = catalog_path + "/" + name;
-  const auto manifest = Contents(vfs, path);
-  if (manifest.status().code() == StatusCode::kNotFound) return Status::Ok();
-  if (!manifest.ok()) return manifest.status();
-  if (!EndsBeforeItsEnd(*manifest)) return Status::Ok();
-  return Status::Corruption("catalog: " + path + ": the header of a record is damaged");
+Status CheckManifest(Vfs& vfs, const std::string& catalog_path) {
+  QUARRY_ASSIGN(const auto path, CurrentManifest(vfs, catalog_path));
+  if (!path) return Status::Ok();
+  QUARRY_ASSIGN(const auto manifest, Contents(vfs, *path));
+  if (!EndsBeforeItsEnd(manifest)) return Status::Ok();
+  return Status::Corruption("catalog: " + *path + ": the header of a record is damaged");
 }
 
 }  // namespace quarry::storage

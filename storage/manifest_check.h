@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,6 +22,10 @@ namespace quarry::storage {
 
 // Whether the contents of a manifest have such damage.
 bool EndsBeforeItsEnd(std::span<const std::byte> manifest);
+
+// Where the manifest is that CURRENT names; nullopt: there is none.
+// Errors: kIoError.
+Result<std::optional<std::string>> CurrentManifest(Vfs& vfs, const std::string& catalog_path);
 
 // Looks at the manifest that CURRENT names, if there is one: what else may be
 // wrong, RocksDB notices itself. Errors: kCorruption, kIoError.

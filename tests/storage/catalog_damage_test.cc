@@ -183,7 +183,6 @@ TEST_F(CatalogDamageTest, ManifestCutShortIsNotTakenForDamage) {
   }
 }
 
-// RocksDB itself would open an older state and delete the tables.
 // A sector that was not written holds the header of a record, the next one its payload.
 TEST_F(CatalogDamageTest, ManifestWithASectorThatPowerFailedBeforeIsNotTakenForDamage) {
   std::string manifest(14, '\0');
@@ -194,6 +193,26 @@ TEST_F(CatalogDamageTest, ManifestWithASectorThatPowerFailedBeforeIsNotTakenForD
   EXPECT_TRUE(EndsBeforeItsEnd(std::as_bytes(std::span(manifest))));
 }
 
+// Disks write sectors in any order: the record that RocksDB was writing lacks some.
+TEST_F(CatalogDamageTest, RecordOfAManifestThatLacksASectorIsCutOffByAWritingOpen) {
+  const fs::path file = FileNamed("MANIFEST");
+  const std::string sound = FileBytes(file);
+  std::string torn = sound + std::string(4, '\x5a') + '\xd0' + '\x07' + '\1';  // 2,000 bytes
+  torn.resize(sound.size() + 7 + 2000, '\x5a');
+  Write(file, torn);
+  EXPECT_THAT(ReadAll(true), Fails(StatusCode::kCorruption)) << "all of it is there";
+  EXPECT_THAT(ReadAll(false), Fails(StatusCode::kCorruption));
+  const std::size_t sector = (sound.size() / 512 + 2) * 512;
+  ASSERT_LT(sector + 512, torn.size());
+  torn.replace(sector, 512, 512, '\0');
+  Write(file, torn);
+  EXPECT_THAT(ReadAll(true), Fails(StatusCode::kFailedPrecondition));
+  EXPECT_EQ(FileBytes(file), torn);
+  EXPECT_OK(ReadAll(false));
+  EXPECT_OK(ReadAll(true));
+}
+
+// RocksDB itself would open an older state and delete the tables.
 TEST_F(CatalogDamageTest, DamagedManifestIsCorruptionBeforeATableIsDeleted) {
   const fs::path manifest = FileNamed("MANIFEST");
   const fs::path table = FileNamed(".sst");
