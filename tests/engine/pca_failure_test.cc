@@ -43,7 +43,8 @@ class PcaFailureTest : public testing::Test {
   void FailNothing() { vfs_.FailAfter(-1, Status::Ok()); }
   void Close() {
     FailNothing();
-    EXPECT_OK(core_->Close());
+    const Status closed = core_->Close();  // kReadOnly: commits without sync are in doubt
+    EXPECT_TRUE(closed.ok() || closed.code() == StatusCode::kReadOnly) << closed.ToString();
     core_.reset();
   }
   void Reopen() {
