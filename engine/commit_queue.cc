@@ -11,21 +11,21 @@ bool CommitQueue::Join(CommitRequest& request) {
   return !request.done_;
 }
 
-std::vector<CommitRequest*> CommitQueue::Take() {
+const std::vector<CommitRequest*>& CommitQueue::Take() {
   const std::lock_guard lock(mutex_);
-  std::vector<CommitRequest*> group;
+  group_.clear();
   std::size_t bytes = 0;
   for (CommitRequest* const request : line_) {
     bytes += request->bytes;
-    if (!group.empty() && (group.size() == limits_.requests || bytes > limits_.bytes)) break;
-    group.push_back(request);
+    if (!group_.empty() && (group_.size() == limits_.requests || bytes > limits_.bytes)) break;
+    group_.push_back(request);
   }
-  return group;
+  return group_;
 }
 
-void CommitQueue::Finish(const std::vector<CommitRequest*>& group) {
+void CommitQueue::Finish() {
   const std::lock_guard lock(mutex_);
-  for (CommitRequest* const request : group) {
+  for (CommitRequest* const request : group_) {
     QUARRY_CHECK(line_.front() == request && request->result.has_value());
     line_.pop_front();
     request->done_ = true;

@@ -36,19 +36,20 @@ class CommitQueue {
     std::size_t requests = 64;
     std::size_t bytes = 4u << 20;
   };
-  CommitQueue() = default;
-  explicit CommitQueue(Limits limits) : limits_(limits) {}
+  CommitQueue() : CommitQueue(Limits()) {}
+  explicit CommitQueue(Limits limits) : limits_(limits) { group_.reserve(limits.requests); }
 
   // Returns false when another thread has committed the request, whose result is
   // set, and true when it is first in line: the caller then leads. It must call Take,
   // set all results and call Finish.
   bool Join(CommitRequest& request);
 
-  // The leader's group, in order of joining; its own request is the first.
-  std::vector<CommitRequest*> Take();
+  // The leader's group, in order of joining; its own request is the first. Needs no
+  // memory. Valid until Finish.
+  const std::vector<CommitRequest*>& Take();
 
   // Ends the turn of the group. Requests other than the leader's may be gone then.
-  void Finish(const std::vector<CommitRequest*>& group);
+  void Finish();
 
   // How many requests are in line, those of the group under way among them.
   std::size_t waiting() const;
@@ -56,7 +57,8 @@ class CommitQueue {
  private:
   const Limits limits_;
   mutable std::mutex mutex_;
-  std::deque<CommitRequest*> line_;  // guarded by mutex_; a group stays until it is done
+  std::deque<CommitRequest*> line_;    // guarded by mutex_; a group stays until it is done
+  std::vector<CommitRequest*> group_;  // of the leader, who alone changes it
 };
 
 }  // namespace quarry::engine

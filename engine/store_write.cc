@@ -63,10 +63,19 @@ Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>
   request.sync = options.sync;
   if (queue_.Join(request)) {
     std::unique_lock lock(write_mutex_);
-    const std::vector<engine::CommitRequest*> group = queue_.Take();
-    CommitGroup(group);
+    const std::vector<engine::CommitRequest*>& group = queue_.Take();
+    try {
+      CommitGroup(group);
+    } catch (...) {  // std::bad_alloc: nobody knows how far it came
+      const Status failed = Status::ReadOnly("no memory was left while a group was committed");
+      Poison(failed);
+      for (engine::CommitRequest* const one : group) one->result = Unknown(failed);
+      lock.unlock();
+      queue_.Finish();
+      throw;
+    }
     lock.unlock();
-    queue_.Finish(group);
+    queue_.Finish();
   }
   return *std::move(request.result);
 }

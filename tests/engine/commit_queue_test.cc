@@ -25,7 +25,7 @@ void Commit(CommitQueue& queue, CommitRequest& request,
   for (CommitRequest* const one : group) {
     if (!one->result) one->result = WriteResult{};
   }
-  queue.Finish(group);
+  queue.Finish();
 }
 
 // Holds up the line: `n` requests of 100 bytes join behind one that is under way, one
@@ -56,7 +56,7 @@ std::vector<std::vector<std::size_t>> GroupsOf(CommitQueue::Limits limits, std::
     while (queue.waiting() != i + 2) std::this_thread::yield();
   }
   first.result = WriteResult{};
-  queue.Finish(alone);
+  queue.Finish();
   for (std::thread& thread : threads) thread.join();
   return groups;
 }
@@ -70,7 +70,7 @@ TEST(CommitQueueTest, ALoneWriterLeadsItsOwnGroup) {
   const Group group = queue.Take();
   EXPECT_EQ(group, Group{&request});
   request.result = WriteResult{.sequence = 7};
-  queue.Finish(group);
+  queue.Finish();
   EXPECT_EQ(request.result->value().sequence, 7u);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <string>
 #include <utility>
@@ -33,6 +34,11 @@ class GatedVfs final : public storage::Vfs {
   void FailSync(std::size_t n) {
     const std::lock_guard lock(mutex_);
     failing_ = n;
+  }
+  // The n-th throws instead, as if memory were short.
+  void ThrowAtSync(std::size_t n) {
+    const std::lock_guard lock(mutex_);
+    throwing_ = n;
   }
   // Waits until `n` syncs of base planes have begun, all in all.
   void WaitForSyncs(std::size_t n) {
@@ -103,6 +109,7 @@ class GatedVfs final : public storage::Vfs {
     const std::size_t number = ++syncs_;
     changed_.notify_all();
     changed_.wait(lock, [&] { return !held_; });
+    if (number == throwing_) throw std::bad_alloc();
     return number == failing_ ? Status::IoError("as asked") : Status::Ok();
   }
 
@@ -111,7 +118,8 @@ class GatedVfs final : public storage::Vfs {
   std::condition_variable changed_;
   // Guarded by mutex_:
   std::size_t syncs_ = 0;
-  std::size_t failing_ = 0;  // the number of the sync that fails; 0: none
+  std::size_t failing_ = 0;   // the number of the sync that fails; 0: none
+  std::size_t throwing_ = 0;  // as failing_
   bool held_ = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -58,7 +59,7 @@ class GroupCommitTest : public testing::Test {
   // Runs the writes as one group, in this order, behind one that makes id 1'000'000 in
   // `first`, whose slab has room.
   std::vector<Result<WriteResult>> InOneGroup(Collection& first, const std::vector<Write>& writes,
-                                              bool fail = false) {
+                                              bool fail = false, bool no_memory = false) {
     const std::size_t syncs = vfs_.syncs();
     vfs_.Hold();
     std::vector<std::thread> threads;
@@ -71,6 +72,7 @@ class GroupCommitTest : public testing::Test {
     }
     before_group_ = vfs_.syncs();
     if (fail) vfs_.FailSync(before_group_ + 1);
+    if (no_memory) vfs_.ThrowAtSync(before_group_ + 1);
     vfs_.Release();
     for (std::thread& thread : threads) thread.join();
     std::vector<Result<WriteResult>> out;
@@ -119,6 +121,32 @@ TEST_F(GroupCommitTest, ARefusedWriteLeavesTheOthersAlone) {
   EXPECT_EQ(Count(lake), 4u);
   Reopen();
   EXPECT_EQ(Contents(Get("lake")).size(), 4u);
+}
+
+// The one that commits for all gets the exception, and nobody waits for ever.
+TEST_F(GroupCommitTest, AGroupThatRunsOutOfMemoryIsUnknownAndTheStoreReadOnly) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, {Id(0)})());
+  bool thrown = false;
+  const Write leads = [&]() -> Result<WriteResult> {
+    try {
+      return Put(lake, {Id(1)})();
+    } catch (const std::bad_alloc&) {
+      thrown = true;
+      return Status::Cancelled("thrown");
+    }
+  };
+  const auto results = InOneGroup(lake, {leads, Put(lake, {Id(2)}), Put(lake, {Id(3)})},
+                                  /*fail=*/false, /*no_memory=*/true);
+  EXPECT_TRUE(thrown);
+  for (const std::size_t follower : {1, 2}) {
+    EXPECT_THAT(results[follower], FailsSaying(StatusCode::kReadOnly, Words{"unknown", "memory"}));
+    EXPECT_EQ(results[follower].status().outcome(), Outcome::kUnknown);
+  }
+  EXPECT_THAT(Put(lake, {Id(4)})(), Fails(StatusCode::kReadOnly));
+  EXPECT_EQ(Count(lake), 2u);
+  Reopen();
+  EXPECT_EQ(Count(Get("lake")), 2u);
 }
 
 TEST_F(GroupCommitTest, LaterWritesSeeEarlierOnesOfTheirGroup) {
