@@ -141,6 +141,9 @@ Status StoreCore::Load(const std::string& path) {
   store_state_ = recovered.store_state;
   durable_.sequence = recovered.store_state.sequence;
   current_.store(recovered.state);
+  std::vector<std::uint32_t> live;
+  for (const auto& view : recovered.state->collections()) live.push_back(view->number);
+  catalog_->SetLiveCollections(live, store_state_.next_collection);
   return Status::Ok();
 }
 
@@ -300,19 +303,16 @@ Status StoreCore::DropCollection(std::string_view name) {
   batch.Delete(Family::kDefault, format::CollectionKey(name));
   batch.Delete(Family::kDefault, format::ManifestKey(view->number));
   batch.Delete(Family::kDefault, format::CollectionStateKey(view->number));
-  const std::string begin = format::CollectionBegin(view->number);
-  const std::string end = format::CollectionEnd(view->number);
-  for (const Family family : {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
-    batch.DeleteRange(family, begin, end);
-  }
   auto list = base->collections();
   std::erase(list, view);
   QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
+  catalog_->CollectionDropped(view->number);
   for (const engine::SlabView& slab : view->slabs) {
     slab.slab->MarkObsolete();
     if (slab.sketch != nullptr) slab.sketch->SetObsolete(true);
     if (slab.pca != nullptr) slab.pca->SetObsolete(true);
   }
+  if (background_ != nullptr) background_->Wake();
   return Status::Ok();
 }
 

@@ -135,6 +135,7 @@ class StoreCore {
   Status MakeSketches(std::uint32_t collection, bool active, std::size_t workers,
                       const SketchOptions& options);
   bool LacksSketches() const;  // of full slabs
+  void RemoveDroppedKeys();
   void MakeSketchesInBackground(const std::function<bool()>& go_on);
   Result<bool> MakeOneSketch(std::uint32_t collection, bool active, std::size_t workers,
                              const std::function<bool()>& go_on, std::set<std::uint64_t>& left);
@@ -194,7 +195,7 @@ class StoreCore {
   std::atomic<std::uint64_t> stagings_ = 0;
 
   // Null: not wanted. They stop first.
-  std::unique_ptr<engine::Background> background_;  // makes sketches
+  std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
   std::unique_ptr<engine::Background> scrubber_;    // looks for damage
   std::unique_ptr<engine::Publisher> publisher_;    // publishes at intervals

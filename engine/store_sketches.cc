@@ -202,9 +202,23 @@ bool StoreCore::LacksSketches() const {
   return false;
 }
 
+void StoreCore::RemoveDroppedKeys() {
+  std::shared_ptr<storage::Catalog> catalog;
+  {
+    const std::lock_guard lock(write_mutex_);
+    if (!CheckWritable().ok()) return;
+    catalog = catalog_;
+  }
+  const Status removed = catalog->RemoveDropped();
+  if (removed.ok() || !options_.log) return;
+  options_.log(LogLevel::kWarning,
+               "keys of dropped collections were not removed: " + removed.ToString());
+}
+
 void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
   const auto state = current_.load();
   if (state == nullptr) return;
+  RemoveDroppedKeys();
   SketchOptions options;
   options.go_on = [&] { return go_on() && sketch_calls_ == 0; };
   for (const auto& collection : state->collections()) {

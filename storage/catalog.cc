@@ -17,9 +17,11 @@
 #include <cstdio>
 #include <utility>
 
+#include "format/endian.h"
 #include "format/status_macros.h"
 #include "storage/catalog_copy.h"
 #include "storage/catalog_env.h"
+#include "storage/catalog_garbage.h"
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
 #include "storage/manifest_tail.h"
@@ -166,7 +168,8 @@ rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
   return db;
 }
 
-std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
+std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options,
+                                             const std::shared_ptr<DroppedCollections>& dropped) {
   const auto cache = rocksdb::NewLRUCache(options.cache_bytes);
   std::vector<ColumnFamilyDescriptor> families;
   for (std::size_t i = 0; i < kFamilies; ++i) {
@@ -177,6 +180,7 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options) {
     rocksdb::ColumnFamilyOptions family;
     family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     family.write_buffer_size = kBufferBytes;
+    if (i != IndexOf(Family::kDefault)) family.compaction_filter_factory = dropped;
     families.emplace_back(kFamilyNames[i], family);
   }
   return families;
@@ -189,6 +193,7 @@ struct Catalog::Rep {
 
   CatalogEnv env;                      // outlives the database
   std::unique_ptr<NoteFilter> filter;  // outlives db
+  const std::shared_ptr<DroppedCollections> dropped = std::make_shared<DroppedCollections>();
   std::unique_ptr<rocksdb::DB> db;
   std::array<ColumnFamilyHandle*, kFamilies> handles{};
   bool read_only = false;
@@ -222,8 +227,9 @@ Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
   rocksdb::DB* database = nullptr;
   const rocksdb::Status status =
       options.read_only
-          ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options), &opened, &database)
-          : rocksdb::DB::Open(db_options, path, Families(options), &opened, &database);
+          ? rocksdb::DB::OpenForReadOnly(db_options, path, Families(options, dropped), &opened,
+                                         &database)
+          : rocksdb::DB::Open(db_options, path, Families(options, dropped), &opened, &database);
   db.reset(database);
   std::copy_n(opened.begin(), std::min(opened.size(), kFamilies), handles.begin());
   read_only = options.read_only;
@@ -274,8 +280,35 @@ Status Catalog::Commit(CatalogBatch&& batch, bool sync) {
 }
 
 std::shared_ptr<const CatalogView> Catalog::View() const {
+  const std::uint64_t ticket = rep_->dropped->TakeTicket();  // before what it protects
   return std::shared_ptr<const CatalogView>(
-      new CatalogView(shared_from_this(), rep_->db->GetSnapshot()));
+      new CatalogView(shared_from_this(), rep_->db->GetSnapshot(), ticket));
+}
+
+void Catalog::SetLiveCollections(std::span<const std::uint32_t> live, std::uint32_t end) {
+  rep_->dropped->SetLive(live, end);
+}
+
+void Catalog::CollectionDropped(std::uint32_t collection) { rep_->dropped->Add(collection); }
+
+Status Catalog::RemoveDropped() {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  for (const std::uint32_t collection : rep_->dropped->TakeFreed()) {
+    std::string begin;
+    format::AppendBig32(begin, collection);
+    std::string end;
+    format::AppendBig32(end, collection + 1);
+    const Slice first(begin);
+    const Slice last(end);
+    for (const Family family :
+         {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
+      QUARRY_TRY(FromRocks(
+          rep_->db->CompactRange(options, rep_->handles[IndexOf(family)], &first, &last)));
+    }
+  }
+  return Status::Ok();
 }
 
 bool Catalog::IsFlushDue() const { return rep_->unflushed_bytes >= kFlushBytes; }
@@ -390,7 +423,9 @@ std::uint64_t Catalog::DiskBytes(Family family, std::string_view begin,
 }
 
 CatalogView::~CatalogView() {
-  catalog_->rep_->db->ReleaseSnapshot(static_cast<const rocksdb::Snapshot*>(snapshot_));
+  Catalog::Rep& rep = *catalog_->rep_;
+  rep.db->ReleaseSnapshot(static_cast<const rocksdb::Snapshot*>(snapshot_));
+  rep.dropped->ReturnTicket(ticket_);
 }
 
 namespace {

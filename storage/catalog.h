@@ -34,8 +34,6 @@ class CatalogBatch {
 
   void Put(Family family, std::string_view key, std::string_view value);
   void Delete(Family family, std::string_view key);
-  // All keys in [begin, end).
-  void DeleteRange(Family family, std::string_view begin, std::string_view end);
 
   // Goes to the log beside the changes, and nowhere else: see ReadLogNotes.
   void Note(std::string_view note);
@@ -117,11 +115,12 @@ class CatalogView {
 
  private:
   friend class Catalog;
-  CatalogView(std::shared_ptr<const Catalog> catalog, const void* snapshot)
-      : catalog_(std::move(catalog)), snapshot_(snapshot) {}
+  CatalogView(std::shared_ptr<const Catalog> catalog, const void* snapshot, std::uint64_t ticket)
+      : catalog_(std::move(catalog)), snapshot_(snapshot), ticket_(ticket) {}
 
   const std::shared_ptr<const Catalog> catalog_;
   const void* const snapshot_;  // a rocksdb::Snapshot
+  const std::uint64_t ticket_;  // of DroppedCollections
 };
 
 // Batches that are committed as one, in order; a state under which those added so far
@@ -130,7 +129,6 @@ class CatalogGroup {
  public:
   explicit CatalogGroup(std::shared_ptr<const CatalogView> view) : view_(std::move(view)) {}
 
-  // REQUIRES: it deletes no ranges
   void Add(CatalogBatch&& batch);
   std::size_t bytes() const;
 
@@ -179,6 +177,20 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   Status Commit(CatalogBatch&& batch, bool sync);
 
   std::shared_ptr<const CatalogView> View() const;
+
+  // Keys of collections, in families other than the default one, begin with the number of
+  // theirs (format/keys.h). Those of collections that are gone need not be deleted: they
+  // are left out when RocksDB rewrites their tables and no view that may read them is left.
+
+  // Of the numbers under `end` only `live` (rising) have collections.
+  void SetLiveCollections(std::span<const std::uint32_t> live, std::uint32_t end);
+  // The commit that dropped the collection is done; the number is never used again.
+  // Views from before read its keys on.
+  void CollectionDropped(std::uint32_t collection);
+  // Rewrites the tables that hold keys of collections dropped while the catalog was open,
+  // but of those that views may read. May run beside all else. Errors: kIoError, kNoSpace:
+  // they go with a later rewriting.
+  Status RemoveDropped();
 
   // Whether so much was committed since the last StartFlush that the database would soon
   // move it from its log to tables by itself, at the start of some later Commit.

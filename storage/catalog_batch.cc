@@ -17,9 +17,6 @@ void CatalogBatch::Put(Family family, std::string_view key, std::string_view val
 void CatalogBatch::Delete(Family family, std::string_view key) {
   rep_->Note(rep_->batch.Delete(rep_->handles[IndexOf(family)], ToSlice(key)));
 }
-void CatalogBatch::DeleteRange(Family family, std::string_view begin, std::string_view end) {
-  rep_->Note(rep_->batch.DeleteRange(rep_->handles[IndexOf(family)], ToSlice(begin), ToSlice(end)));
-}
 void CatalogBatch::Note(std::string_view note) {
   rep_->Note(rep_->batch.PutLogData(ToSlice(note)));
 }

@@ -183,27 +183,6 @@ TEST_F(CatalogTest, ScanEndsWhereItsVisitorSaysSo) {
   EXPECT_THAT(seen, ElementsAre("a", "b"));
 }
 
-TEST_F(CatalogTest, DeleteRangeTakesItsBeginButNotItsEnd) {
-  Open();
-  for (const char* key : {"a", "b", "c", "d"}) Put(Family::kRows, key, "");
-  Put(Family::kIds, "b", "other family");
-  CatalogBatch batch = catalog_->NewBatch();
-  batch.DeleteRange(Family::kRows, "b", "d");
-  ASSERT_OK(catalog_->Commit(std::move(batch), false));
-  EXPECT_THAT(Keys(*catalog_->View(), "", "z"), ElementsAre("a", "d"));
-  EXPECT_EQ(Get(Family::kIds, "b"), "other family");
-}
-
-TEST_F(CatalogTest, DeletedRangeTakesNewKeys) {
-  Open();
-  Put(Family::kRows, "b", "old");
-  CatalogBatch batch = catalog_->NewBatch();
-  batch.DeleteRange(Family::kRows, "a", "z");
-  batch.Put(Family::kRows, "b", "new");
-  ASSERT_OK(catalog_->Commit(std::move(batch), false));
-  EXPECT_EQ(Get(Family::kRows, "b"), "new");
-}
-
 TEST_F(CatalogTest, ViewSeesItsStateOnly) {
   Open();
   for (const char* key : {"a", "b", "c"}) Put(Family::kRows, key, "old");
@@ -211,7 +190,7 @@ TEST_F(CatalogTest, ViewSeesItsStateOnly) {
   CatalogBatch batch = catalog_->NewBatch();
   batch.Put(Family::kRows, "a", "new");
   batch.Put(Family::kRows, "d", "new");
-  batch.DeleteRange(Family::kRows, "b", "c");
+  batch.Delete(Family::kRows, "b");
   batch.Delete(Family::kRows, "c");
   ASSERT_OK(catalog_->Commit(std::move(batch), false));
 
