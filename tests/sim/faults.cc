@@ -111,6 +111,7 @@ class Script {
       return !violated_;
     }
     if (!IsHonest(status)) Violation("commit: " + status.ToString());
+    if (store_.sequence() != known_.acked.sequence) Violation("a write that failed is visible");
     const bool unknown = status.outcome() == Outcome::kUnknown;
     if (unknown) {
       known_.states[after.sequence] = after;
@@ -211,7 +212,7 @@ Report Faults(const HarnessOptions& options) {
       if (options.kind >= 0 && kind != static_cast<std::size_t>(options.kind)) continue;
       for (const bool all_after : {false, true}) {
         for (std::uint64_t n = 1 + seed % options.every;; n += options.every) {
-          if (budget.OutOfTime()) return report;
+          if (budget.Ended(report)) return report;
           const std::string place = "seed " + std::to_string(seed) + ", call " + std::to_string(n) +
                                     (all_after ? " and all after it: " : ": ") + kKindNames[kind];
           Script script(steps, place, report);
@@ -227,7 +228,7 @@ Report FullDisks(const HarnessOptions& options) {
   Report report;
   Budget budget(options);
   for (std::uint64_t seed = options.seed; report.histories < options.count; ++seed) {
-    if (budget.OutOfTime()) return report;
+    if (budget.Ended(report)) return report;
     ++report.histories;
     Rng rng(seed);
     const StepOptions steps{.seed = seed, .relaxed_percent = 25};

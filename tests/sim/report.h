@@ -9,12 +9,13 @@
 namespace quarry::sim {
 
 struct HarnessOptions {
-  std::uint64_t seed = 1;      // of the first history; those behind have seed + 1, ...
-  std::uint64_t count = 100;   // stops when so many states (faults, kills) were checked
-  std::uint64_t every = 1;     // of the calls that may fail only each so many-th does
-  int kind = -1;               // of the faults; -1: all
-  double seconds = 0;          // or after this time; 0: no limit
-  std::string directory = {};  // on a real file system, for the harnesses that need one
+  std::uint64_t seed = 1;        // of the first history; those behind have seed + 1, ...
+  std::uint64_t count = 100;     // stops when so many states (faults, kills) were checked
+  std::uint64_t every = 1;       // of the calls that may fail only each so many-th does
+  int kind = -1;                 // of the faults; -1: all
+  double seconds = 0;            // or after this time; 0: no limit
+  bool until_violation = false;  // stops at the first
+  std::string directory = {};    // on a real file system, for the harnesses that need one
 };
 
 struct Report {
@@ -40,7 +41,12 @@ class Budget {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
     return options_.seconds > 0 && elapsed.count() >= options_.seconds;
   }
-  bool Spent(const Report& report) const { return report.states >= options_.count || OutOfTime(); }
+  bool Ended(const Report& report) const {
+    return OutOfTime() || (options_.until_violation && report.violations > 0);
+  }
+  bool Spent(const Report& report) const {
+    return report.states >= options_.count || Ended(report);
+  }
 
  private:
   const HarnessOptions& options_;

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "tests/sim/faults.h"
+#include "tests/sim/flushes.h"
 #include "tests/sim/power_cuts.h"
 
 namespace quarry::sim {
@@ -25,9 +26,9 @@ struct Harness {
   std::uint64_t count;  // of one turn
 };
 
-constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
-                                   Harness{"faults", Faults, 1},
-                                   Harness{"full-disks", FullDisks, 40}};
+constexpr std::array kHarnesses = {
+    Harness{"power-cuts", PowerCuts, 3000}, Harness{"faults", Faults, 1},
+    Harness{"full-disks", FullDisks, 40}, Harness{"flushes", Flushes, 40}};
 
 Report RunOnce(const Harness& harness, const HarnessOptions& options) {
   std::printf("%s, seed %" PRIu64 ": ", harness.name, options.seed);
@@ -74,7 +75,7 @@ int Main(int argc, char** argv) {
   }
   std::fprintf(stderr,
                "usage: quarry_torture --minutes N\n"
-               "       quarry_torture power-cuts|faults|full-disks SEED COUNT\n");
+               "       quarry_torture power-cuts|faults|full-disks|flushes SEED COUNT\n");
   return 2;
 }
 
