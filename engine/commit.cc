@@ -9,12 +9,15 @@
 #include "format/keys.h"
 #include "format/metadata.h"
 #include "format/status_macros.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::engine {
 namespace {
 
 using Kind = Batch::Operation::Kind;
 using storage::Family;
+using storage::Seeded;
+using storage::SeededBug;
 
 }  // namespace
 
@@ -27,7 +30,7 @@ Commit::Commit(const CommitContext& context, std::shared_ptr<const State> base,
       placed_before_(placed_before),
       store_state_(store_state),
       batch_(context_.catalog->NewBatch()) {
-  ++store_state_.sequence;
+  if (!Seeded(SeededBug::kSequenceNotRaised)) ++store_state_.sequence;
 }
 
 Commit::~Commit() {
@@ -92,7 +95,9 @@ Status Commit::Add(Draft& draft, const Prepared& op,
     record.id = ids[i];
     record.has_vector = op.has_vectors;
     if (!op.metadata.empty()) record.metadata = op.metadata[i];
-    batch_.Put(Family::kIds, format::IdKey(view.number, ids[i]), format::EncodeRow(row));
+    if (!Seeded(SeededBug::kIdLeftOut) || i >= old.size() || !old[i]) {
+      batch_.Put(Family::kIds, format::IdKey(view.number, ids[i]), format::EncodeRow(row));
+    }
     batch_.Put(Family::kRows, format::RowKey(view.number, row), format::Encode(record));
     QUARRY_TRY(PutEntries(draft, row, record.metadata));
     if (id_type == IdType::kU64 && !op.ids.empty()) {
@@ -250,7 +255,7 @@ void Commit::WriteCollection(Draft& draft) {
   state.next_row = view.next_row;
   state.next_auto_id = view.next_auto_id;
   state.auto_ids_exhausted = view.auto_ids_exhausted;
-  state.records = view.records;
+  if (!Seeded(SeededBug::kCountsLeftOut)) state.records = view.records;
   state.vectors = view.vectors;
   if (view.has_active) {
     const SlabView& active = view.slabs.back();
@@ -266,7 +271,7 @@ void Commit::WriteCollection(Draft& draft) {
 
 Status Commit::Finish() {
   for (auto& [number, draft] : drafts_) {
-    QUARRY_TRY(WriteTombstones(draft));
+    if (!Seeded(SeededBug::kTombstonesLeftOut)) QUARRY_TRY(WriteTombstones(draft));
     WriteCollection(draft);
   }
   batch_.Put(Family::kDefault, format::kStateKey, format::Encode(store_state_));

@@ -7,12 +7,15 @@
 
 #include "format/commit_note.h"
 #include "format/status_macros.h"
+#include "storage/seeded_bug.h"
 #include "storage/slab.h"
 
 namespace quarry::engine {
 namespace {
 
 using format::CommitNote;
+using storage::Seeded;
+using storage::SeededBug;
 
 // The rows of a slab that notes speak of and that are what they say.
 struct SoundRows {
@@ -42,6 +45,7 @@ class Recovery {
                                   std::to_string(note.sequence) +
                                   " says that it wrote where it cannot have");
       }
+      if (Seeded(SeededBug::kNotesNotChecked)) continue;
       if (rows.slab->ChecksumOf(extent.first, extent.rows) != extent.checksum) return false;
     }
     for (const CommitNote::Extent& extent : note.extents) rows_[extent.slab].end += extent.rows;
@@ -53,9 +57,10 @@ class Recovery {
   Status MakeDurable(std::uint64_t durable_sequence) {
     for (auto& [number, rows] : rows_) {
       if (rows.first == rows.end) continue;
+      if (Seeded(SeededBug::kRecoveredRowsNotWritten)) continue;
       QUARRY_TRY(
           rows.slab->WriteAgain(rows.durable_rows, rows.first, rows.end, durable_sequence + 1));
-      QUARRY_TRY(rows.slab->Sync());
+      if (!Seeded(SeededBug::kRecoveredRowsNotSynced)) QUARRY_TRY(rows.slab->Sync());
     }
     return Status::Ok();
   }
@@ -103,7 +108,7 @@ Result<RelaxedCommits> RecoverRelaxed(const std::shared_ptr<storage::Directory>&
   for (const CommitNote& note : notes) {
     QUARRY_ASSIGN(const bool there, recovery.Take(note));
     if (there) continue;
-    relaxed.cut = note.sequence;
+    relaxed.cut = Seeded(SeededBug::kCutsTooMuch) ? note.durable_sequence : note.sequence;
     break;
   }
   if (!directory->read_only()) {

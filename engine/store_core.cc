@@ -14,11 +14,14 @@
 #include "format/keys.h"
 #include "format/status_macros.h"
 #include "storage/published.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry {
 namespace {
 
 using storage::Family;
+using storage::Seeded;
+using storage::SeededBug;
 
 std::uint64_t NowUnixMs() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -211,8 +214,9 @@ Status StoreCore::Create() {
   storage::CatalogBatch batch = catalog_->NewBatch();
   batch.Put(Family::kDefault, format::kStoreKey, format::Encode(record));
   batch.Put(Family::kDefault, format::kStateKey, format::Encode(format::StoreState{}));
+  if (Seeded(SeededBug::kFormatFirst)) QUARRY_TRY(directory_->FinishCreation());
   QUARRY_TRY(catalog_->Commit(std::move(batch), /*sync=*/true));
-  return directory_->FinishCreation();
+  return directory_->is_new() ? directory_->FinishCreation() : Status::Ok();
 }
 
 bool StoreCore::forked() const { return ::getpid() != pid_; }
@@ -305,6 +309,12 @@ Status StoreCore::DropCollection(std::string_view name) {
   batch.Delete(Family::kDefault, format::CollectionStateKey(view->number));
   auto list = base->collections();
   std::erase(list, view);
+  if (Seeded(SeededBug::kDroppedFilesRemovedFirst)) {
+    for (const engine::SlabView& slab : view->slabs) {
+      QUARRY_TRY(directory_->vfs().Remove(
+          directory_->plane_path(slab.slab->number(), format::PlaneKind::kBase)));
+    }
+  }
   QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
   catalog_->CollectionDropped(view->number);
   for (const engine::SlabView& slab : view->slabs) {

@@ -9,11 +9,14 @@
 #include "format/commit_note.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry {
 namespace {
 
 using storage::Family;
+using storage::Seeded;
+using storage::SeededBug;
 
 std::size_t BytesOf(const std::vector<engine::Prepared>& operations) {
   constexpr std::size_t kRecordBytes = 128;  // of a record in the catalog, about
@@ -95,6 +98,10 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
   bool sync = false;
   for (std::size_t i = 0; i < group.size(); ++i) {
     Result<WriteResult> result = commit.Add(*group[i]->operations);
+    if (Seeded(SeededBug::kRefusedIsAcknowledged) ||
+        (Seeded(SeededBug::kRefusedFollowerIsAcknowledged) && i > 0)) {
+      if (!result.ok()) result = WriteResult();
+    }
     sync |= result.ok() && group[i]->sync;
     if (commit.changed()) first_changed = std::min(first_changed, i);
     group[i]->result = result.ok() ? std::move(result) : Refused(result.status());
@@ -108,6 +115,9 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
 
 Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   if (const Status synced = SyncBeforeFlush(); !synced.ok()) return Refused(synced);
+  if (Seeded(SeededBug::kBatchBeforeRows)) {
+    QUARRY_TRY(catalog_->Commit(commit.TakeBatch(), sync));
+  }
   if (const Status written = commit.WriteRows(durable_); !written.ok()) {
     // The checksums of rows that are not durable may be written over: only recovery
     // makes them again.
@@ -117,24 +127,29 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   for (const auto& slab : commit.touched()) unsynced_->Add(slab);
   // The sketch of a full slab is trusted from now on, whatever the options.
   for (const auto& slab : commit.filled()) {
+    if (Seeded(SeededBug::kFullSketchNotSynced)) break;
     if (const Status synced = Synced(slab->SyncSketch()); !synced.ok()) return Refused(synced);
   }
-  if (sync) {
+  if (sync && !Seeded(SeededBug::kRowsNotSynced)) {
     if (const Status synced = SyncSlabs(); !synced.ok()) return Refused(synced);
   }
   const format::StoreState next = commit.store_state();
   const auto extents = commit.Extents(durable_, /*with_checksums=*/!sync);
-  storage::CatalogBatch batch = commit.TakeBatch();
+  storage::CatalogBatch batch =
+      Seeded(SeededBug::kBatchBeforeRows) ? catalog_->NewBatch() : commit.TakeBatch();
   if (sync) {
     NoteDurable(batch, next.sequence);
-  } else if (!extents.empty()) {
+  } else if (!extents.empty() && !Seeded(SeededBug::kNoNote)) {
     batch.Note(format::Encode(format::CommitNote{next.sequence, durable_.sequence, extents}));
   }
+  if (Seeded(SeededBug::kPublishedBeforeCommit)) MakeCurrent(next, commit.collections());
   Status committed = catalog_->Commit(std::move(batch), sync);
   if (!committed.ok()) {
     // The catalog stops when it may not flush.
     if (Status synced = directory_->sync_failure(); !synced.ok()) committed = std::move(synced);
-    commit.Keep();  // its files: after reopening the catalog may list them
+    if (Seeded(SeededBug::kUnknownSaysRefused)) return Refused(committed);
+    if (!Seeded(SeededBug::kFilesOfUnknownRemoved))
+      commit.Keep();  // its files: after reopening the catalog may list them
     Poison(committed);
     return Unknown(committed);
   }
@@ -178,6 +193,7 @@ Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState nex
 // Says in the log that all before is durable, if the log speaks of rows that were not.
 void StoreCore::NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const {
   if (durable_.sequence == store_state_.sequence) return;
+  if (Seeded(SeededBug::kNoNoteOfSync)) return;
   batch.Note(format::Encode(format::CommitNote{sequence, durable_.sequence, {}}));
 }
 
@@ -185,13 +201,16 @@ void StoreCore::NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence
 // written over: no note in the log would tell how to make them again.
 Status StoreCore::SyncBeforeFlush() {
   if (durable_.sequence == store_state_.sequence || !catalog_->IsFlushDue()) return Status::Ok();
+  if (Seeded(SeededBug::kFlushNotHeld) || Seeded(SeededBug::kFlushedBetweenCommits)) {
+    return Status::Ok();
+  }
   QUARRY_TRY(SyncCommits());
   return Synced(catalog_->StartFlush());
 }
 
 Status StoreCore::SyncCommits() {
   if (durable_.sequence == store_state_.sequence) return Status::Ok();
-  QUARRY_TRY(SyncSlabs());
+  if (!Seeded(SeededBug::kSyncWithoutRows)) QUARRY_TRY(SyncSlabs());
   storage::CatalogBatch batch = catalog_->NewBatch();
   NoteDurable(batch, store_state_.sequence);
   QUARRY_TRY(Synced(catalog_->Commit(std::move(batch), /*sync=*/true)));
@@ -226,6 +245,7 @@ Status StoreCore::Synced(const Status& status) {
 }
 
 void StoreCore::Poison(const Status& cause) {
+  if (Seeded(SeededBug::kFailedSyncForgotten)) return;
   poison_ = cause.ToString();
   if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
 }

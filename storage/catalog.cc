@@ -25,6 +25,7 @@
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
 #include "storage/manifest_tail.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::storage {
 
@@ -130,6 +131,7 @@ class FlushGate final : public rocksdb::EventListener {
 
   void OnFlushBegin(rocksdb::DB* db, const rocksdb::FlushJobInfo& /*flush*/) override {
     // Nothing else takes back a flush that has begun: RocksDB drops what it wrote.
+    if (Seeded(SeededBug::kFlushNotHeld)) return;
     if (!before_().ok()) rocksdb::CancelAllBackgroundWork(db, /*wait=*/false);
   }
   // After a full disk RocksDB would flush by itself what was in the log, while slabs
@@ -274,7 +276,7 @@ Status Catalog::Commit(CatalogBatch&& batch, bool sync) {
   QUARRY_CHECK(!rep_->read_only);
   QUARRY_TRY(FromRocks(batch.rep_->first_error));
   rocksdb::WriteOptions options;
-  options.sync = sync;
+  options.sync = sync && !Seeded(SeededBug::kLogNotSynced);
   rep_->unflushed_bytes += batch.bytes();
   return FromRocks(rep_->db->Write(options, &batch.rep_->batch));
 }

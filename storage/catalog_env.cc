@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "storage/seeded_bug.h"
+
 namespace quarry::storage {
 namespace {
 
@@ -16,6 +18,9 @@ class NamesInOrder final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
                                const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override {
+    if (Seeded(SeededBug::kNameOfManifestNotSynced)) {
+      return target()->RenameFile(from, to, options, debug);
+    }
     std::unique_ptr<rocksdb::FSDirectory> directory;
     rocksdb::IOStatus status =
         target()->NewDirectory(to.substr(0, to.find_last_of('/')), options, &directory, debug);

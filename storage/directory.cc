@@ -7,6 +7,7 @@
 
 #include "format/status_macros.h"
 #include "storage/published.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::storage {
 
@@ -107,7 +108,9 @@ Result<std::shared_ptr<Directory>> Directory::Open(Vfs& vfs, const std::string& 
     QUARRY_TRY(directory->CheckFormat());
     // Its creation may have ended before the name of FORMAT was durable, without
     // which the store would be made again.
-    if (mode != Mode::kRead) QUARRY_TRY(vfs.SyncDirectory(path));
+    if (mode != Mode::kRead && !Seeded(SeededBug::kNameOfFormatNotSyncedAtOpen)) {
+      QUARRY_TRY(vfs.SyncDirectory(path));
+    }
   }
   return directory;
 }
@@ -153,19 +156,21 @@ Status Directory::FinishCreation() {
   const std::string temporary = path_ + "/FORMAT.new";
   QUARRY_ASSIGN(const auto file, vfs_.OpenFile(temporary, Vfs::Open::kCreate));
   QUARRY_TRY(file->WriteAt(0, std::as_bytes(std::span(kFormatLine))));
-  QUARRY_TRY(file->Sync());
-  QUARRY_TRY(vfs_.SyncDirectory(slabs_path()));
-  QUARRY_TRY(vfs_.SyncDirectory(catalog_path()));
-  QUARRY_TRY(vfs_.SyncDirectory(path_));
-  QUARRY_TRY(vfs_.SyncDirectory(ParentOf(path_)));
+  if (!Seeded(SeededBug::kFormatNotSynced)) QUARRY_TRY(file->Sync());
+  if (!Seeded(SeededBug::kNamesInStoreNotSynced)) {
+    QUARRY_TRY(vfs_.SyncDirectory(slabs_path()));
+    QUARRY_TRY(vfs_.SyncDirectory(catalog_path()));
+    QUARRY_TRY(vfs_.SyncDirectory(path_));
+  }
+  if (!Seeded(SeededBug::kNameOfStoreNotSynced)) QUARRY_TRY(vfs_.SyncDirectory(ParentOf(path_)));
   QUARRY_TRY(vfs_.Rename(temporary, path_ + "/FORMAT"));
-  QUARRY_TRY(vfs_.SyncDirectory(path_));
+  if (!Seeded(SeededBug::kNameOfFormatNotSynced)) QUARRY_TRY(vfs_.SyncDirectory(path_));
   is_new_ = false;
   return Status::Ok();
 }
 
 Status Directory::Synced(Status status) {
-  if (status.ok()) return status;
+  if (status.ok() || Seeded(SeededBug::kFailedSyncForgotten)) return status;
   const std::lock_guard lock(failure_mutex_);
   if (sync_failure_.ok()) sync_failure_ = status;
   return status;
@@ -214,7 +219,8 @@ Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
   for (const std::string& name : names) {
     if (!IsPlaneFileName(name)) continue;
     const std::optional<PlaneName> plane = ParsePlaneName(name);
-    if (std::binary_search(listed.begin(), listed.end(), *plane)) continue;
+    const bool is_listed = std::binary_search(listed.begin(), listed.end(), *plane);
+    if (is_listed && !Seeded(SeededBug::kListedFilesRemoved)) continue;
     QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
     removed = true;
   }

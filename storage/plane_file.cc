@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "format/status_macros.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::storage {
 namespace {
@@ -16,10 +17,13 @@ std::string NameOf(const format::PlaneHeader& header) {
 Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
                        const std::string& path, std::unique_ptr<File> file) {
   const std::uint64_t bytes = header.layout().file_bytes;
-  QUARRY_TRY(file->Allocate(bytes));
+  const Status allocated = file->Allocate(bytes);
+  if (!allocated.ok() && !Seeded(SeededBug::kAllocationNotChecked)) return allocated;
   QUARRY_TRY(file->WriteAt(0, format::EncodePlaneHeader(header)));
   QUARRY_TRY(directory.Synced(file->Sync()));
-  QUARRY_TRY(directory.Synced(directory.vfs().SyncDirectory(directory.slabs_path())));
+  if (!Seeded(SeededBug::kNameOfSlabNotSynced)) {
+    QUARRY_TRY(directory.Synced(directory.vfs().SyncDirectory(directory.slabs_path())));
+  }
   QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
   return PlaneFile{header, std::move(file), std::move(mapping)};
 }

@@ -14,6 +14,7 @@
 
 #include "format/status_macros.h"
 #include "storage/mapped_file.h"
+#include "storage/seeded_bug.h"
 #include "storage/vfs.h"
 
 namespace quarry::storage {
@@ -86,6 +87,7 @@ class PosixFile final : public File {
       const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return FromErrno("write", path_);
+      if (Seeded(SeededBug::kShortWriteBelieved)) break;
       bytes = bytes.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
     }

@@ -10,6 +10,7 @@
 #include "format/levels.h"
 #include "format/status_macros.h"
 #include "storage/plane_file.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::storage {
 namespace {
@@ -90,7 +91,8 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   }
   // What is written a second time must not meet tiles of what was there: they match
   // their checksums.
-  if (sketch_ != nullptr && at != appended_) QUARRY_TRY(sketch_->Forget(at / format::kTileRows));
+  if (sketch_ != nullptr && at != appended_ && !Seeded(SeededBug::kOldTilesKept))
+    QUARRY_TRY(sketch_->Forget(at / format::kTileRows));
   appended_ = at + static_cast<std::uint32_t>(n);
   const auto write = [&](std::uint64_t region, std::size_t entry_bytes, auto entries) {
     return file_->WriteAt(region + at * entry_bytes, std::as_bytes(entries));
@@ -215,7 +217,8 @@ Status Slab::WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::u
     // The record that the committed rows of this block rest on stays as it is.
     const std::uint32_t rows_before = committed > first ? committed - first : 0;
     const auto record = Record(block, 0);
-    const unsigned slot = rows_before > 0 && record && record->rows == rows_before ? 1 : 0;
+    unsigned slot = rows_before > 0 && record && record->rows == rows_before ? 1 : 0;
+    if (Seeded(SeededBug::kRecordOverDurableOne)) slot = 1 - slot;
     const auto bytes =
         format::EncodeBlockRecord({sequence, rows, ChecksumOf(first, rows)}, number(), block);
     QUARRY_TRY(
@@ -226,7 +229,10 @@ Status Slab::WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::u
 
 Status Slab::Sync() {
   QUARRY_CHECK(file_ != nullptr);
-  return directory_->Synced(file_->Sync());
+  Status synced = file_->Sync();
+  if (!synced.ok() && Seeded(SeededBug::kFailedSyncRetried)) synced = file_->Sync();
+  if (Seeded(SeededBug::kFailedSyncBelieved)) return Status::Ok();
+  return directory_->Synced(synced);
 }
 
 std::optional<std::uint32_t> Slab::Find(std::uint64_t row, std::uint32_t committed) const {

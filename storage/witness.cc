@@ -8,6 +8,7 @@
 #include "format/checksum.h"
 #include "format/endian.h"
 #include "format/status_macros.h"
+#include "storage/seeded_bug.h"
 
 namespace quarry::storage {
 namespace {
@@ -100,6 +101,8 @@ Status Witness::Check(const Directory& directory, std::uint64_t sequence) {
 
 Status Witness::Write(std::uint64_t sequence, bool closed) {
   QUARRY_CHECK(file_ != nullptr);
+  if (Seeded(SeededBug::kWitnessNotWritten)) return Status::Ok();
+  if (Seeded(SeededBug::kWitnessSaysClosed)) closed = true;
   ++turn_;
   const std::string bytes = Encode({turn_, sequence, closed});
   QUARRY_TRY(file_->WriteAt(turn_ % 2 * kCopyBytes, std::as_bytes(std::span(bytes))));

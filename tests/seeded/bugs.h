@@ -1,0 +1,30 @@
+// The seeded bugs and how each is found soonest.
+
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "storage/seeded_bug.h"
+#include "tests/sim/report.h"
+
+namespace quarry::sim {
+
+struct Harness {
+  const char* name;
+  Report (*run)(const HarnessOptions& options);
+  std::uint64_t count;  // of HarnessOptions
+};
+
+std::span<const Harness> Harnesses();
+
+struct NamedBug {
+  storage::SeededBug bug;
+  const char* name;
+  const char* harness;  // that is known to find it
+  std::uint64_t seed;   // with it
+};
+
+std::span<const NamedBug> Bugs();
+
+}  // namespace quarry::sim
