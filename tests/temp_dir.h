@@ -13,8 +13,8 @@ namespace quarry::testing_support {
 class TempDir {
  public:
   // Ends the test program where none can be made.
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "quarry-test-XXXXXX").string();
+  explicit TempDir(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = (parent / "quarry-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {
       std::cerr << "cannot make a directory like " << name << std::endl;
       std::abort();

@@ -28,6 +28,7 @@ inline HarnessOptions TestOptions(std::uint64_t count) {
   const char* const given = std::getenv("QUARRY_CRASH_STATES");
   options.count =
       given == nullptr ? (count + kOneOf - 1) / kOneOf : std::strtoull(given, nullptr, 10);
+  options.child = QUARRY_CRASH_CHILD;
   options.every = given == nullptr ? kOneOf : 1;
   return options;
 }

@@ -16,6 +16,7 @@ struct HarnessOptions {
   double seconds = 0;            // or after this time; 0: no limit
   bool until_violation = false;  // stops at the first
   std::string directory = {};    // on a real file system, for the harnesses that need one
+  std::string child = {};        // the path of quarry_crash_child, for those that run it
 };
 
 struct Report {

@@ -15,6 +15,7 @@
 
 #include "tests/sim/faults.h"
 #include "tests/sim/flushes.h"
+#include "tests/sim/kills.h"
 #include "tests/sim/power_cuts.h"
 
 namespace quarry::sim {
@@ -26,9 +27,10 @@ struct Harness {
   std::uint64_t count;  // of one turn
 };
 
-constexpr std::array kHarnesses = {
-    Harness{"power-cuts", PowerCuts, 3000}, Harness{"faults", Faults, 1},
-    Harness{"full-disks", FullDisks, 40}, Harness{"flushes", Flushes, 40}};
+constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
+                                   Harness{"faults", Faults, 1},
+                                   Harness{"full-disks", FullDisks, 40},
+                                   Harness{"flushes", Flushes, 40}, Harness{"kills", Kills, 300}};
 
 Report RunOnce(const Harness& harness, const HarnessOptions& options) {
   std::printf("%s, seed %" PRIu64 ": ", harness.name, options.seed);
@@ -55,6 +57,7 @@ int RunFor(double minutes) {
     HarnessOptions options;
     options.seed = random();
     options.count = harness.count;
+    options.child = QUARRY_CRASH_CHILD;
     options.seconds = left.count();
     violations += RunOnce(harness, options).violations;
   }
@@ -71,11 +74,13 @@ int Main(int argc, char** argv) {
     HarnessOptions options;
     options.seed = std::strtoull(argv[2], nullptr, 10);
     options.count = std::strtoull(argv[3], nullptr, 10);
+    options.child = QUARRY_CRASH_CHILD;
     return RunOnce(harness, options).violations == 0 ? 0 : 1;
   }
   std::fprintf(stderr,
                "usage: quarry_torture --minutes N\n"
-               "       quarry_torture power-cuts|faults|full-disks|flushes SEED COUNT\n");
+               "       quarry_torture NAME SEED COUNT, where NAME is one of\n");
+  for (const Harness& harness : kHarnesses) std::fprintf(stderr, "         %s\n", harness.name);
   return 2;
 }
 

@@ -1,0 +1,67 @@
+// Stores on real files that a child process writes until it is stopped: what the child
+// says, and whether what it leaves is what it was told to write.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "quarry/store.h"
+#include "tests/sim/disk_model.h"
+#include "tests/sim/report.h"
+#include "tests/sim/stream.h"
+
+namespace quarry::sim {
+
+// With `background` as a service would have it, but small slabs and short delays.
+OpenOptions CrashStoreOptions(bool background);
+
+// What quarry_crash_child does, one after the other; each round opens the store, goes
+// on with the stream where the store is, and closes it.
+struct CrashChildWork {
+  std::string directory;
+  std::uint64_t commits = 4;           // of each round
+  std::uint64_t rounds = 1000;         // far more than it lives for
+  std::vector<std::string> more = {};  // arguments behind those
+};
+
+// One store, through the lives of several children.
+class CrashStore {
+ public:
+  // `directory` is made by the first child.
+  CrashStore(std::string directory, std::uint64_t seed, unsigned relaxed_percent, Report& report);
+
+  // The command line of a child that goes on.
+  std::vector<std::string> CommandOf(const std::string& program, const CrashChildWork& work) const;
+
+  // Takes a line of a child: "open", "opened N", "begin N", "ack N", "close", "closed",
+  // "failed TEXT". False: it contradicts what came before, or is a failure; problem()
+  // says how.
+  bool Note(const std::string& line);
+
+  enum class Loss { kNone, kUnsynced };  // a kill; a power cut
+  // Opens what is there, compares all of it, and leaves it as one that was closed or
+  // one that was killed. Then the stream turns to another one. False: problem().
+  bool Check(Loss loss, Rng& rng);
+
+  // What the children were at, and what is wrong; "" where nothing is.
+  const std::string& problem() const { return problem_; }
+  std::uint64_t sequence() const { return static_cast<std::uint64_t>(found_); }
+
+ private:
+  bool Problem(const std::string& text);
+
+  const std::string directory_;
+  Stream stream_;
+  Report& report_;
+  // Sequences; -1: not even the empty store. Creation is commit 0.
+  std::int64_t durable_ = -1;  // no power cut undoes it
+  std::int64_t acked_ = -1;    // no kill undoes it
+  std::int64_t begun_ = -1;
+  std::int64_t found_ = 0;  // by Check
+  std::string problem_;
+};
+
+}  // namespace quarry::sim
