@@ -15,9 +15,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "engine/store_core.h"
 #include "tests/sim/crash_store.h"
+#include "tests/sim/loop_power_cuts.h"
 
 namespace quarry::sim {
 namespace {
@@ -67,6 +69,7 @@ bool LimitFiles() {
 }
 
 int Main(int argc, char** argv) {
+  if (argc == 6 && std::string_view(argv[1]) == "--loop-power-cuts") return LoopPowerCutsMain(argv);
   auto stream = argc == 5 ? Stream::FromText(argv[2]) : std::nullopt;
   if (!stream || !LimitFiles()) {
     std::fprintf(stderr, "usage: quarry_crash_child DIRECTORY STREAM COMMITS ROUNDS\n");

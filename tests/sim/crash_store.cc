@@ -25,7 +25,7 @@ CrashStore::CrashStore(std::string directory, std::uint64_t seed, unsigned relax
 
 std::vector<std::string> CrashStore::CommandOf(const std::string& program,
                                                const CrashChildWork& work) const {
-  std::vector<std::string> command{program, work.directory, stream_.ToText(),
+  std::vector<std::string> command{program, directory_, stream_.ToText(),
                                    std::to_string(work.commits), std::to_string(work.rounds)};
   command.insert(command.end(), work.more.begin(), work.more.end());
   return command;
@@ -34,6 +34,26 @@ std::vector<std::string> CrashStore::CommandOf(const std::string& program,
 bool CrashStore::Problem(const std::string& text) {
   if (problem_.empty()) problem_ = text;
   return false;
+}
+
+bool CrashStore::RunUntil(ChildProcess& child, const Moment& moment) {
+  failures_ = false;
+  for (std::uint64_t met = 0; !moment.line.empty() && met < moment.nth;) {
+    const auto line = child.NextLine();
+    if (!line && child.timed_out()) return Problem("a child hangs");
+    if (!line) return Problem("a child ends by itself: " + std::to_string(child.Wait()));
+    if (!Note(*line)) return false;
+    if (line->substr(0, line->find(' ')) == moment.line) ++met;
+  }
+  SpinFor(moment.delay);
+  return true;
+}
+
+bool CrashStore::NoteRest(ChildProcess& child) {
+  while (const auto line = child.NextLine()) {
+    if (!Note(*line)) return false;
+  }
+  return !child.timed_out() || Problem("a child hangs");
 }
 
 bool CrashStore::Note(const std::string& line) {
@@ -62,7 +82,7 @@ bool CrashStore::Note(const std::string& line) {
     if (step.kind != Step::Kind::kWrite || step.sync) durable_ = sequence;
   } else if (what == "closed") {
     durable_ = acked_;
-  } else if (what != "close") {
+  } else if (what != "close" && !(what == "failed" && failures_)) {
     return Problem(line);
   }
   return true;

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "quarry/store.h"
-#include "tests/sim/disk_model.h"
+#include "tests/sim/child_process.h"
+#include "tests/sim/moments.h"
 #include "tests/sim/report.h"
 #include "tests/sim/stream.h"
 
@@ -21,7 +21,6 @@ OpenOptions CrashStoreOptions(bool background);
 // What quarry_crash_child does, one after the other; each round opens the store, goes
 // on with the stream where the store is, and closes it.
 struct CrashChildWork {
-  std::string directory;
   std::uint64_t commits = 4;           // of each round
   std::uint64_t rounds = 1000;         // far more than it lives for
   std::vector<std::string> more = {};  // arguments behind those
@@ -36,10 +35,13 @@ class CrashStore {
   // The command line of a child that goes on.
   std::vector<std::string> CommandOf(const std::string& program, const CrashChildWork& work) const;
 
-  // Takes a line of a child: "open", "opened N", "begin N", "ack N", "close", "closed",
-  // "failed TEXT". False: it contradicts what came before, or is a failure; problem()
-  // says how.
-  bool Note(const std::string& line);
+  // Notes what a child says until this moment has come. False: problem().
+  bool RunUntil(ChildProcess& child, const Moment& moment);
+  // Notes what it said until its end.
+  bool NoteRest(ChildProcess& child);
+
+  // The disk is gone: calls of the child may fail.
+  void ExpectFailures() { failures_ = true; }
 
   enum class Loss { kNone, kUnsynced };  // a kill; a power cut
   // Opens what is there, compares all of it, and leaves it as one that was closed or
@@ -52,6 +54,9 @@ class CrashStore {
 
  private:
   bool Problem(const std::string& text);
+  // Takes a line of a child: "open", "opened N", "begin N", "ack N", "close", "closed",
+  // "failed TEXT". False: it contradicts what came before, or is a failure.
+  bool Note(const std::string& line);
 
   const std::string directory_;
   Stream stream_;
@@ -61,6 +66,7 @@ class CrashStore {
   std::int64_t acked_ = -1;    // no kill undoes it
   std::int64_t begun_ = -1;
   std::int64_t found_ = 0;  // by Check
+  bool failures_ = false;   // of this child are expected
   std::string problem_;
 };
 

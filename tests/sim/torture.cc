@@ -16,6 +16,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/flushes.h"
 #include "tests/sim/kills.h"
+#include "tests/sim/loop_power_cuts.h"
 #include "tests/sim/power_cuts.h"
 
 namespace quarry::sim {
@@ -25,12 +26,16 @@ struct Harness {
   const char* name;
   Report (*run)(const HarnessOptions& options);
   std::uint64_t count;  // of one turn
+  int kind = -1;
 };
 
 constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
                                    Harness{"faults", Faults, 1},
                                    Harness{"full-disks", FullDisks, 40},
-                                   Harness{"flushes", Flushes, 40}, Harness{"kills", Kills, 300}};
+                                   Harness{"flushes", Flushes, 40},
+                                   Harness{"kills", Kills, 300},
+                                   Harness{"ext4-power-cuts", LoopPowerCuts, 50, 0},
+                                   Harness{"xfs-power-cuts", LoopPowerCuts, 50, 1}};
 
 Report RunOnce(const Harness& harness, const HarnessOptions& options) {
   std::printf("%s, seed %" PRIu64 ": ", harness.name, options.seed);
@@ -57,6 +62,7 @@ int RunFor(double minutes) {
     HarnessOptions options;
     options.seed = random();
     options.count = harness.count;
+    options.kind = harness.kind;
     options.child = QUARRY_CRASH_CHILD;
     options.seconds = left.count();
     violations += RunOnce(harness, options).violations;
@@ -74,6 +80,7 @@ int Main(int argc, char** argv) {
     HarnessOptions options;
     options.seed = std::strtoull(argv[2], nullptr, 10);
     options.count = std::strtoull(argv[3], nullptr, 10);
+    options.kind = harness.kind;
     options.child = QUARRY_CRASH_CHILD;
     return RunOnce(harness, options).violations == 0 ? 0 : 1;
   }
