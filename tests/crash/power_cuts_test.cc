@@ -19,5 +19,17 @@ TEST(PowerCutTest, AnyStateThatADiskMayBeLeftInIsOneOfTheCommittedStatesAgain) {
   ExpectNoViolation(PowerCuts(TestOptions(800)));
 }
 
+// With commits without sync (odd seeds), and with none.
+class EveryPositionTest : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(EveryPositionTest, AKillOrAPowerCutAtAnyCallLeavesACommittedState) {
+  HarnessOptions options = TestOptions(1);
+  options.count = 1;
+  options.seed = options.seed / 2 * 2 + GetParam();
+  ExpectNoViolation(EveryPosition(options));
+}
+
+INSTANTIATE_TEST_SUITE_P(Histories, EveryPositionTest, testing::Values(0, 1));
+
 }  // namespace
 }  // namespace quarry::sim

@@ -12,6 +12,7 @@ namespace quarry::sim {
 namespace {
 
 constexpr std::uint64_t kSteps = 45;           // of a history
+constexpr std::uint64_t kShortSteps = 12;      // of one that is cut at every position
 constexpr std::uint64_t kStepsAfterCrash = 3;  // of those that go on from a crash
 constexpr std::uint64_t kCutsOfHistory = 60;
 constexpr int kMaxCrashes = 3;  // one after the other
@@ -61,19 +62,56 @@ class History {
 
   void Run() {
     Life life{DiskModel(SimStore::kRoot)};
-    life.Note(Life::Mark::kBegun, 0);
-    const Status opened = life.store.Open(/*create=*/true);
-    if (!opened.ok()) return Violation("a new store: " + opened.ToString());
-    life.states[0] = Model();
-    life.Note(Life::Mark::kDurable, 0);
-    life.store.Drain();
+    if (!Create(life)) return;
     GoOn(life, kSteps, /*reopens=*/true);
     if (violated_) return;
     if (rng_() % 2 == 0) (void)life.store.Close();
     Crash(life, kCutsOfHistory, 1);
   }
 
+  // A short one; every `every`-th position of it. The catalog writes tables each time
+  // that it is opened.
+  void RunEveryPosition(std::uint64_t every, const Budget& budget) {
+    Life life{DiskModel(SimStore::kRoot)};
+    if (!Create(life)) return;
+    for (std::uint64_t i = 0; i < kShortSteps; ++i) {
+      if (i % 3 == 2) Reopen(life);
+      if (violated_) return;
+      GoOn(life, 1, /*reopens=*/false);
+      if (violated_) return;
+    }
+    if (const Status closed = life.store.Close(); !closed.ok()) {
+      return Violation("close: " + closed.ToString());
+    }
+    const std::vector<DiskOp> log = life.store.disk().log();
+    DiskModel disk = life.store.disk().start();
+    for (std::size_t position = 0; position <= log.size(); ++position) {
+      if (position > 0) disk.Apply(log[position - 1]);
+      if ((position + steps_.seed) % every != 0) continue;
+      if (budget.OutOfTime()) return;
+      place_ = ", killed at " + std::to_string(position);
+      Look(disk, life, life.At(position), /*killed=*/true);
+      if (violated_) return;
+      place_ = ", power cut at " + std::to_string(position);
+      Look(disk.AfterPowerCut(rng_), life, life.At(position), /*killed=*/false);
+      if (violated_) return;
+    }
+  }
+
  private:
+  bool Create(Life& life) {
+    life.Note(Life::Mark::kBegun, 0);
+    const Status opened = life.store.Open(/*create=*/true);
+    if (!opened.ok()) {
+      Violation("a new store: " + opened.ToString());
+      return false;
+    }
+    life.states[0] = Model();
+    life.Note(Life::Mark::kDurable, 0);
+    life.store.Drain();
+    return true;
+  }
+
   void Violation(const std::string& text) {
     violated_ = true;
     report_.Violation("seed " + std::to_string(steps_.seed) + place_ + ": " + text);
@@ -136,9 +174,14 @@ class History {
     place_ = place;
   }
 
-  void Recover(DiskModel disk, const Life& past, Bounds bounds, bool killed, int crashes) {
-    ++report_.states;
+  // Opens a store as a crash left it and compares all of it.
+  void Look(DiskModel disk, const Life& past, Bounds bounds, bool killed) {
     Life life(std::move(disk));
+    Enter(life, past, bounds, killed);
+  }
+
+  void Enter(Life& life, const Life& past, Bounds bounds, bool killed) {
+    ++report_.states;
     const Status opened = life.store.Open(/*create=*/bounds.acked < 0);
     if (!opened.ok()) return Violation("open: " + opened.ToString());
     const std::uint64_t sequence = life.store.sequence();
@@ -155,6 +198,11 @@ class History {
     life.states.insert(past.states.begin(), past.states.upper_bound(sequence));
     life.store.Drain();
     Compare(life, sequence);
+  }
+
+  void Recover(DiskModel disk, const Life& past, Bounds bounds, bool killed, int crashes) {
+    Life life(std::move(disk));
+    Enter(life, past, bounds, killed);
     if (violated_) return;
     GoOn(life, rng_() % (kStepsAfterCrash + 1), /*reopens=*/false);
     if (violated_) return;
@@ -177,6 +225,17 @@ Report PowerCuts(const HarnessOptions& options) {
   for (std::uint64_t seed = options.seed; !budget.Spent(report); ++seed) {
     ++report.histories;
     History(seed, report).Run();
+  }
+  return report;
+}
+
+Report EveryPosition(const HarnessOptions& options) {
+  Report report;
+  const Budget budget(options);
+  for (std::uint64_t seed = options.seed; report.histories < options.count; ++seed) {
+    if (budget.OutOfTime()) break;
+    ++report.histories;
+    History(seed, report).RunEveryPosition(options.every, budget);
   }
   return report;
 }

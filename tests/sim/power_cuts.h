@@ -11,4 +11,8 @@ namespace quarry::sim {
 // whole, goes on writing, and cuts the power again, also in the middle of opening.
 Report PowerCuts(const HarnessOptions& options);
 
+// `count` short histories, in which the catalog moves its commits to tables several
+// times: a kill and a power cut at each place, `every`-th, that the disk was called.
+Report EveryPosition(const HarnessOptions& options);
+
 }  // namespace quarry::sim

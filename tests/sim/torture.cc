@@ -30,6 +30,7 @@ struct Harness {
 };
 
 constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
+                                   Harness{"every-position", EveryPosition, 1},
                                    Harness{"faults", Faults, 1},
                                    Harness{"full-disks", FullDisks, 40},
                                    Harness{"flushes", Flushes, 40},
