@@ -58,7 +58,10 @@ class MappedFile final : public Mapping {
     if (::madvise(pages.begin, pages.bytes, MADV_DONTNEED) != 0) return FromErrno("release");
     // Opened for the moment: a store has more planes than a process may have
     // files open.
-    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd;
+    do {
+      fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    } while (fd < 0 && errno == EINTR);
     if (fd < 0) return FromErrno("open");
     const auto begin = static_cast<const std::byte*>(pages.begin) - this->bytes().data();
     const int error =
@@ -97,14 +100,17 @@ class MappedFile final : public Mapping {
 }  // namespace
 
 Result<std::unique_ptr<Mapping>> MapFile(const std::string& path, std::uint64_t bytes) {
-  try {  // Boost.Interprocess reports by exception; Quarry does not.
-    // The region outlives the file_mapping, whose descriptor is not CLOEXEC:
-    // it is closed at the end of this block.
-    const ipc::file_mapping file(path.c_str(), ipc::read_only);
-    ipc::mapped_region region(file, ipc::read_only, 0, static_cast<std::size_t>(bytes));
-    return std::unique_ptr<Mapping>(new MappedFile(std::move(region), path));
-  } catch (const ipc::interprocess_exception& e) {
-    return Status::IoError("map " + path + ": " + e.what());
+  while (true) {
+    try {  // Boost.Interprocess reports by exception; Quarry does not.
+      // The region outlives the file_mapping, whose descriptor is not CLOEXEC:
+      // it is closed at the end of this block.
+      const ipc::file_mapping file(path.c_str(), ipc::read_only);
+      ipc::mapped_region region(file, ipc::read_only, 0, static_cast<std::size_t>(bytes));
+      return std::unique_ptr<Mapping>(new MappedFile(std::move(region), path));
+    } catch (const ipc::interprocess_exception& e) {
+      if (e.get_native_error() == EINTR) continue;
+      return Status::IoError("map " + path + ": " + e.what());
+    }
   }
 }
 

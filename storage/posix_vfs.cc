@@ -58,7 +58,7 @@ class Descriptor {
 Result<Descriptor> OpenDescriptor(const std::string& path, int flags) {
   int fd;
   do {
-    fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return FromErrno("open", path);
   return Descriptor(fd);
@@ -137,7 +137,7 @@ class PosixVfs final : public Vfs {
     int flags = O_RDONLY;
     if (mode == Open::kReadWrite) flags = O_RDWR;
     if (mode == Open::kCreate) flags = O_RDWR | O_CREAT | O_EXCL;
-    QUARRY_ASSIGN(Descriptor fd, OpenDescriptor(path, flags));
+    QUARRY_ASSIGN(Descriptor fd, OpenDescriptor(path, flags | O_NOFOLLOW));
     return std::unique_ptr<File>(new PosixFile(std::move(fd), path));
   }
 
@@ -146,7 +146,8 @@ class PosixVfs final : public Vfs {
   }
 
   Result<std::unique_ptr<Lock>> LockFile(const std::string& path, bool exclusive) override {
-    QUARRY_ASSIGN(Descriptor fd, OpenDescriptor(path, exclusive ? O_RDWR | O_CREAT : O_RDONLY));
+    const int flags = exclusive ? O_RDWR | O_CREAT : O_RDONLY;
+    QUARRY_ASSIGN(Descriptor fd, OpenDescriptor(path, flags | O_NOFOLLOW));
     // An open-file-description lock: the kernel drops it with the descriptor,
     // and closing another descriptor of the file does not.
     struct flock range {};
@@ -167,10 +168,8 @@ class PosixVfs final : public Vfs {
   }
 
   Status SyncDirectory(const std::string& path) override {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return FromErrno("open directory", path);
-    const Descriptor owner(fd);
-    if (::fsync(fd) != 0) return FromErrno("sync directory", path);
+    QUARRY_ASSIGN(const Descriptor fd, OpenDescriptor(path, O_RDONLY | O_DIRECTORY));
+    if (::fsync(fd.get()) != 0) return FromErrno("sync directory", path);
     return Status::Ok();
   }
 
@@ -223,7 +222,9 @@ class PosixVfs final : public Vfs {
 
   Result<std::uint64_t> FreeBytes(const std::string& path) override {
     struct statvfs info {};
-    if (::statvfs(path.c_str(), &info) != 0) return FromErrno("stat", path);
+    while (::statvfs(path.c_str(), &info) != 0) {
+      if (errno != EINTR) return FromErrno("stat", path);
+    }
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
 };

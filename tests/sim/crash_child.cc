@@ -1,6 +1,6 @@
 // quarry_crash_child: writes to a store until it is stopped, and says what it does.
 //
-//   quarry_crash_child DIRECTORY STREAM COMMITS ROUNDS
+//   quarry_crash_child DIRECTORY STREAM COMMITS ROUNDS [interrupt SEED | kill-point N]
 //
 // Each of ROUNDS opens the store, making one where there is none, goes on with STREAM
 // (stream.h) for COMMITS commits, and closes it. Standard output gets a line before
@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "engine/store_core.h"
+#include "tests/sim/child_calls.h"
 #include "tests/sim/crash_store.h"
 #include "tests/sim/loop_power_cuts.h"
 
@@ -68,11 +69,26 @@ bool LimitFiles() {
   return ::setrlimit(RLIMIT_FSIZE, &limit) == 0;
 }
 
+// What the last two arguments ask for (child_calls.h).
+bool ChangeCalls(std::string_view what, std::uint64_t number) {
+  if (what == "interrupt") {
+    InterruptCalls(number);
+  } else if (what == "kill-point") {
+    KillAtPoint(number);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 int Main(int argc, char** argv) {
   if (argc == 6 && std::string_view(argv[1]) == "--loop-power-cuts") return LoopPowerCutsMain(argv);
-  auto stream = argc == 5 ? Stream::FromText(argv[2]) : std::nullopt;
-  if (!stream || !LimitFiles()) {
-    std::fprintf(stderr, "usage: quarry_crash_child DIRECTORY STREAM COMMITS ROUNDS\n");
+  auto stream = argc == 5 || argc == 7 ? Stream::FromText(argv[2]) : std::nullopt;
+  if (!stream || !LimitFiles() ||
+      (argc == 7 && !ChangeCalls(argv[5], std::strtoull(argv[6], nullptr, 10)))) {
+    std::fprintf(stderr,
+                 "usage: quarry_crash_child DIRECTORY STREAM COMMITS ROUNDS"
+                 " [interrupt SEED | kill-point N]\n");
     return 2;
   }
   const std::uint64_t commits = std::strtoull(argv[3], nullptr, 10);
@@ -80,6 +96,10 @@ int Main(int argc, char** argv) {
   for (std::uint64_t round = 0; round < rounds; ++round) {
     const int failed = Round(argv[1], *stream, commits);
     if (failed != 0) return failed;
+  }
+  if (argc == 7 && InterruptedCalls() == 0) {
+    Say("failed: no call was interrupted");
+    return 1;
   }
   return 0;
 }

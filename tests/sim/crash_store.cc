@@ -1,5 +1,8 @@
 #include "tests/sim/crash_store.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -8,6 +11,12 @@
 #include "tests/sim/history.h"
 
 namespace quarry::sim {
+
+std::filesystem::path ParentOfStore(std::uint64_t seed) {
+  const std::filesystem::path memory = "/dev/shm";
+  const bool disk = seed % 4 == 0 || ::access(memory.c_str(), W_OK) != 0;
+  return disk ? std::filesystem::temp_directory_path() : memory;
+}
 
 OpenOptions CrashStoreOptions(bool background) {
   OpenOptions options;
@@ -54,6 +63,11 @@ bool CrashStore::NoteRest(ChildProcess& child) {
     if (!Note(*line)) return false;
   }
   return !child.timed_out() || Problem("a child hangs");
+}
+
+bool CrashStore::WasKilled(ChildProcess& child) {
+  const int code = child.Wait();
+  return code == -SIGKILL || Problem("a child ends by itself: " + std::to_string(code));
 }
 
 bool CrashStore::Note(const std::string& line) {

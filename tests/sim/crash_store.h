@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@
 #include "tests/sim/stream.h"
 
 namespace quarry::sim {
+
+// Where the store of this seed is to lie. Mostly in memory: a kill leaves the page
+// cache, and on a disk most of the time, and so most of the kills, are of syncs.
+std::filesystem::path ParentOfStore(std::uint64_t seed);
 
 // With `background` as a service would have it, but small slabs and short delays.
 OpenOptions CrashStoreOptions(bool background);
@@ -39,6 +44,9 @@ class CrashStore {
   bool RunUntil(ChildProcess& child, const Moment& moment);
   // Notes what it said until its end.
   bool NoteRest(ChildProcess& child);
+
+  // Whether SIGKILL ended it. False: problem().
+  bool WasKilled(ChildProcess& child);
 
   // The disk is gone: calls of the child may fail.
   void ExpectFailures() { failures_ = true; }

@@ -1,8 +1,7 @@
 #include "tests/sim/kills.h"
 
-#include <unistd.h>
+#include <dlfcn.h>
 
-#include <filesystem>
 #include <string>
 
 #include "tests/sim/child_process.h"
@@ -14,14 +13,15 @@ namespace quarry::sim {
 namespace {
 
 constexpr std::uint64_t kKillsOfStore = 12;
+// Opening a store passes some hundred.
+constexpr std::uint64_t kKillPoints = 400;
+constexpr std::uint64_t kMoreKillPoints = 1500;
 
-// Mostly in memory: a kill leaves the page cache, and on a disk most of the time, and so
-// most of the kills, are of syncs.
-std::filesystem::path Parent(std::uint64_t seed) {
-  const std::filesystem::path memory = "/dev/shm";
-  const bool disk = seed % 4 == 0 || ::access(memory.c_str(), W_OK) != 0;
-  return disk ? std::filesystem::temp_directory_path() : memory;
-}
+// rocksdb::KillPoint::TestKillRandom
+constexpr const char* kKillPoint =
+    "_ZN7rocksdb9KillPoint14TestKillRandomENSt7__cxx1112basic_stringIcSt11char_"
+    "traitsIcESaIcEEEiRKS6_"
+    "i";
 
 class Killer {
  public:
@@ -30,10 +30,12 @@ class Killer {
         seed_(seed),
         rng_(seed),
         report_(report),
-        directory_(Parent(seed)),
+        directory_(ParentOfStore(seed)),
         store_(directory_ / "store", seed, seed % 3 == 0 ? 0 : 40, report) {}
 
   void Run(const Budget& budget) {
+    // RocksDB has places made for it, where it was built with assertions.
+    const bool has_points = ::dlsym(RTLD_DEFAULT, kKillPoint) != nullptr;
     for (std::uint64_t i = 0; i < kKillsOfStore && !budget.Spent(report_); ++i) {
       // Now and then a child meets what is left without a look at it in between.
       const std::uint64_t kills = 1 + (rng_() % 4 == 0 ? 1 + rng_() % 2 : 0);
@@ -41,16 +43,25 @@ class Killer {
         const Moment moment = AnyMoment(rng_);
         place_ = "kill " + std::to_string(i + 1) + "." + std::to_string(k + 1) + ", " +
                  moment.ToString();
-        if (!Kill(moment)) return Violation();
+        const std::uint64_t points = rng_() % 2 == 0 ? kKillPoints : kMoreKillPoints;
+        const std::uint64_t point = has_points && rng_() % 4 == 0 ? 1 + rng_() % points : 0;
+        if (point > 0) {
+          place_ = "kill " + std::to_string(i + 1) + "." + std::to_string(k + 1) +
+                   ", at RocksDB's kill point " + std::to_string(point);
+        }
+        if (!Kill(moment, point)) return Violation();
       }
       if (!store_.Check(CrashStore::Loss::kNone, rng_)) return Violation();
     }
   }
 
  private:
-  bool Kill(const Moment& moment) {
-    const CrashChildWork work{.commits = 1 + rng_() % 30};
+  // point   0: none, `moment` says when
+  bool Kill(const Moment& moment, std::uint64_t point) {
+    CrashChildWork work{.commits = 1 + rng_() % 30};
+    if (point > 0) work.more = {"kill-point", std::to_string(point)};
     ChildProcess child(store_.CommandOf(options_.child, work));
+    if (point > 0) return store_.NoteRest(child) && store_.WasKilled(child);
     if (!store_.RunUntil(child, moment)) return false;
     child.Kill();
     return store_.NoteRest(child);

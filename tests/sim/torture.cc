@@ -15,6 +15,7 @@
 
 #include "tests/sim/faults.h"
 #include "tests/sim/flushes.h"
+#include "tests/sim/interruptions.h"
 #include "tests/sim/kills.h"
 #include "tests/sim/loop_power_cuts.h"
 #include "tests/sim/power_cuts.h"
@@ -35,6 +36,7 @@ constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
                                    Harness{"full-disks", FullDisks, 40},
                                    Harness{"flushes", Flushes, 40},
                                    Harness{"kills", Kills, 300},
+                                   Harness{"interruptions", Interruptions, 40},
                                    Harness{"ext4-power-cuts", LoopPowerCuts, 50, 0},
                                    Harness{"xfs-power-cuts", LoopPowerCuts, 50, 1}};
 
