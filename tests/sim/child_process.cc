@@ -75,6 +75,12 @@ std::optional<std::string> ChildProcess::NextLine() {
   }
 }
 
+bool ChildProcess::HasLine() const {
+  pollfd ready{.fd = output_, .events = POLLIN, .revents = 0};
+  return unread_.find('\n') != std::string::npos ||
+         (::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0);
+}
+
 void ChildProcess::Kill() {
   if (pid_ > 0 && ::kill(pid_, SIGKILL) != 0) Die("kill");
 }

@@ -24,6 +24,8 @@ class ChildProcess {
   // kPatience; then it is killed, and timed_out().
   std::optional<std::string> NextLine();
   bool timed_out() const { return timed_out_; }
+  // Whether NextLine would not wait. REQUIRES: the child writes whole lines
+  bool HasLine() const;
 
   void Kill();  // SIGKILL; nothing if it has ended
   int Wait();   // its exit code, or minus the signal that ended it

@@ -46,7 +46,7 @@ bool CrashStore::Problem(const std::string& text) {
 }
 
 bool CrashStore::RunUntil(ChildProcess& child, const Moment& moment) {
-  failures_ = false;
+  disk_goes_ = false;
   for (std::uint64_t met = 0; !moment.line.empty() && met < moment.nth;) {
     const auto line = child.NextLine();
     if (!line && child.timed_out()) return Problem("a child hangs");
@@ -55,6 +55,16 @@ bool CrashStore::RunUntil(ChildProcess& child, const Moment& moment) {
     if (line->substr(0, line->find(' ')) == moment.line) ++met;
   }
   SpinFor(moment.delay);
+  return true;
+}
+
+bool CrashStore::NoteLastPromises(ChildProcess& child) {
+  while (child.HasLine()) {
+    const auto line = child.NextLine();
+    if (!line) break;
+    if (!Note(*line)) return false;
+  }
+  disk_goes_ = true;
   return true;
 }
 
@@ -84,7 +94,7 @@ bool CrashStore::Note(const std::string& line) {
       return Problem("a child finds sequence " + std::to_string(sequence) + ", expected " +
                      std::to_string(acked_) + " to " + std::to_string(begun_));
     }
-    if (acked_ < 0) durable_ = 0;
+    if (acked_ < 0 && !disk_goes_) durable_ = 0;
     acked_ = begun_ = sequence;
   } else if (what == "begin") {
     if (sequence != acked_ + 1) return Problem("out of order: " + line);
@@ -93,10 +103,11 @@ bool CrashStore::Note(const std::string& line) {
     if (sequence != begun_) return Problem("out of order: " + line);
     acked_ = sequence;
     const Step step = stream_.StepTo(static_cast<std::uint64_t>(sequence));
-    if (step.kind != Step::Kind::kWrite || step.sync) durable_ = sequence;
+    const bool sync = step.kind != Step::Kind::kWrite || step.sync;
+    if (sync && !disk_goes_) durable_ = sequence;
   } else if (what == "closed") {
-    durable_ = acked_;
-  } else if (what != "close" && !(what == "failed" && failures_)) {
+    if (!disk_goes_) durable_ = acked_;
+  } else if (what != "close" && !(what == "failed" && disk_goes_)) {
     return Problem(line);
   }
   return true;
@@ -105,7 +116,7 @@ bool CrashStore::Note(const std::string& line) {
 bool CrashStore::Check(Loss loss, Rng& rng) {
   ++report_.states;
   OpenOptions options = CrashStoreOptions(/*background=*/false);
-  options.create_if_missing = acked_ < 0;
+  options.create_if_missing = (loss == Loss::kNone ? acked_ : durable_) < 0;
   auto opened = StoreCore::Open(storage::Vfs::Posix(), directory_, options);
   if (!opened.ok()) return Problem("open: " + opened.status().ToString());
   const std::shared_ptr<StoreCore> core = *std::move(opened);

@@ -48,8 +48,10 @@ class CrashStore {
   // Whether SIGKILL ended it. False: problem().
   bool WasKilled(ChildProcess& child);
 
-  // The disk is gone: calls of the child may fail.
-  void ExpectFailures() { failures_ = true; }
+  // Notes what it has said by now; the disk goes next: calls of the child may fail, and
+  // what it says from now on promises nothing. (While ext4 is being shut down, fdatasync
+  // returns 0 for what it does not write.)
+  bool NoteLastPromises(ChildProcess& child);
 
   enum class Loss { kNone, kUnsynced };  // a kill; a power cut
   // Opens what is there, compares all of it, and leaves it as one that was closed or
@@ -74,7 +76,7 @@ class CrashStore {
   std::int64_t acked_ = -1;    // no kill undoes it
   std::int64_t begun_ = -1;
   std::int64_t found_ = 0;  // by Check
-  bool failures_ = false;   // of this child are expected
+  bool disk_goes_ = false;  // under this child
   std::string problem_;
 };
 
