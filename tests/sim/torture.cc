@@ -54,10 +54,15 @@ Report RunOnce(const Harness& harness, const HarnessOptions& options) {
   return report;
 }
 
+void PrintTotal(const char* name, const Report& total) {
+  std::printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |\n", name,
+              total.states, total.histories, total.rows, total.violations);
+}
+
 int RunFor(double minutes) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(minutes * 60);
   std::random_device random;
-  std::uint64_t violations = 0;
+  std::array<Report, kHarnesses.size()> totals;
   for (std::size_t turn = 0;; ++turn) {
     const std::chrono::duration<double> left = end - std::chrono::steady_clock::now();
     if (left.count() <= 0) break;
@@ -68,10 +73,26 @@ int RunFor(double minutes) {
     options.kind = harness.kind;
     options.child = QUARRY_CRASH_CHILD;
     options.seconds = left.count();
-    violations += RunOnce(harness, options).violations;
+    const Report report = RunOnce(harness, options);
+    Report& total = totals[turn % kHarnesses.size()];
+    total.states += report.states;
+    total.histories += report.histories;
+    total.rows += report.rows;
+    total.violations += report.violations;
   }
-  std::printf("%" PRIu64 " violations\n", violations);
-  return violations == 0 ? 0 : 1;
+  Report all;
+  std::printf(
+      "\n| crashes | states | histories | records compared | violations |\n"
+      "| --- | --- | --- | --- | --- |\n");
+  for (std::size_t i = 0; i < kHarnesses.size(); ++i) {
+    PrintTotal(kHarnesses[i].name, totals[i]);
+    all.states += totals[i].states;
+    all.histories += totals[i].histories;
+    all.rows += totals[i].rows;
+    all.violations += totals[i].violations;
+  }
+  PrintTotal("all", all);
+  return all.violations == 0 ? 0 : 1;
 }
 
 int Main(int argc, char** argv) {
