@@ -23,6 +23,7 @@
 #include "format/published.h"
 #include "quarry/status.h"
 #include "storage/vfs.h"
+#include "storage/writer_file.h"
 
 namespace quarry::storage {
 
@@ -88,6 +89,9 @@ class Directory {
   // That failure, or OK. Thread-safe.
   Status sync_failure() const;
 
+  // Of planes that are written to.
+  WriterFiles& writer_files() { return writer_files_; }
+
   Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }
 
  private:
@@ -104,6 +108,7 @@ class Directory {
   std::uint64_t published_ = 0;
   std::vector<format::ActiveRecord> active_records_;
   std::unique_ptr<Lock> lock_;
+  WriterFiles writer_files_;
   mutable std::mutex failure_mutex_;
   Status sync_failure_;  // guarded by failure_mutex_
 };

@@ -92,10 +92,4 @@ Result<format::PlaneHeader> ReadPlaneHeader(const Directory& directory, std::uin
   return Status::Corruption(NameOf(wanted) + ": header is that of another plane");
 }
 
-Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,
-                                                  const format::PlaneHeader& header) {
-  return directory.vfs().OpenFile(directory.plane_path(header.slab, header.kind),
-                                  Vfs::Open::kReadWrite);
-}
-
 }  // namespace quarry::storage

@@ -30,10 +30,6 @@ Result<PlaneFile> OpenPlane(Directory& directory, format::PlaneHeader expected);
 // is not known.
 Result<PlaneFile> OpenPlaneForReading(const Directory& directory, format::PlaneHeader expected);
 
-// The file of a plane, for writing.
-Result<std::unique_ptr<File>> OpenPlaneForWriting(Directory& directory,
-                                                  const format::PlaneHeader& header);
-
 // The header that a plane's file has. Errors: as OpenPlane; kCorruption also when it is
 // that of another slab or kind.
 Result<format::PlaneHeader> ReadPlaneHeader(const Directory& directory, std::uint64_t slab,

@@ -25,11 +25,11 @@ Sketch::Sketch(std::shared_ptr<Directory> directory, format::PlaneHeader header)
     : directory_(std::move(directory)),
       header_(std::move(header)),
       layout_(header_.layout()),
-      tile_bytes_(TileBytesOf(header_)) {}
+      tile_bytes_(TileBytesOf(header_)),
+      file_(*directory_, directory_->plane_path(header_.slab, header_.kind)) {}
 
 Sketch::~Sketch() {
   mapping_.reset();
-  file_.reset();
   // A file that cannot be removed now is unlisted: the next open removes it.
   if (obsolete_) (void)RemoveFile();
 }
@@ -39,12 +39,13 @@ Result<std::shared_ptr<Sketch>> Sketch::Create(std::shared_ptr<Directory> direct
                                                std::span<const std::byte> model) {
   QUARRY_ASSIGN(PlaneFile plane, CreatePlane(*directory, header));
   const std::shared_ptr<Sketch> sketch(new Sketch(std::move(directory), header));
-  sketch->file_ = std::move(plane.file);
   sketch->mapping_ = std::move(plane.mapping);
-  if (model.empty()) return sketch;
-  QUARRY_CHECK(model.size() == header.pca_shape().model_bytes());
   sketch->SetObsolete(true);  // until it is complete, a failure removes it
-  QUARRY_TRY(sketch->file_->WriteAt(sketch->layout_.model_offset, model));
+  QUARRY_TRY(sketch->file_.Adopt(std::move(plane.file)));
+  if (!model.empty()) {
+    QUARRY_CHECK(model.size() == header.pca_shape().model_bytes());
+    QUARRY_TRY(sketch->file_.WriteAt(sketch->layout_.model_offset, model));
+  }
   sketch->SetObsolete(false);
   return sketch;
 }
@@ -70,9 +71,6 @@ Status Sketch::RemoveFile() const {
 
 Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const FillTile& fill) {
   if (first >= last) return Status::Ok();
-  if (file_ == nullptr) {
-    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
-  }
   const auto at_once = static_cast<std::uint32_t>(
       std::clamp<std::size_t>(kWriteBytes / tile_bytes_, 1, last - first));
   std::vector<std::byte> tiles(at_once * tile_bytes_);
@@ -85,10 +83,10 @@ Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const FillTil
       fill(start + i, tile);
       checksums[i] = format::Checksum(tile, tile_bytes_);
     }
-    QUARRY_TRY(file_->WriteAt(layout_.codes_offset + start * tile_bytes_,
-                              std::span(tiles).first(n * tile_bytes_)));
-    QUARRY_TRY(file_->WriteAt(layout_.blocks_offset + start * sizeof(std::uint64_t),
-                              std::as_bytes(std::span(checksums).first(n))));
+    QUARRY_TRY(file_.WriteAt(layout_.codes_offset + start * tile_bytes_,
+                             std::span(tiles).first(n * tile_bytes_)));
+    QUARRY_TRY(file_.WriteAt(layout_.blocks_offset + start * sizeof(std::uint64_t),
+                             std::as_bytes(std::span(checksums).first(n))));
   }
   return Status::Ok();
 }
@@ -101,21 +99,13 @@ Status Sketch::Forget(std::uint32_t first) {
   std::uint32_t end = header_.capacity_rows / format::kTileRows;
   while (end > first && stored(end - 1) == 0) --end;
   if (first >= end) return Status::Ok();
-  if (file_ == nullptr) {
-    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
-  }
   const std::vector<std::uint64_t> zeros(end - first);
-  QUARRY_TRY(file_->WriteAt(layout_.blocks_offset + first * sizeof(std::uint64_t),
-                            std::as_bytes(std::span(zeros))));
-  return directory_->Synced(file_->Sync());
+  QUARRY_TRY(file_.WriteAt(layout_.blocks_offset + first * sizeof(std::uint64_t),
+                           std::as_bytes(std::span(zeros))));
+  return file_.Sync();
 }
 
-Status Sketch::Sync() {
-  if (file_ == nullptr) {  // written by a process before, perhaps not synced
-    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
-  }
-  return directory_->Synced(file_->Sync());
-}
+Status Sketch::Sync() { return file_.Sync(); }
 
 bool Sketch::Matches(std::uint32_t number) const {
   const std::byte* const stored =

@@ -17,6 +17,7 @@
 #include "quarry/status.h"
 #include "storage/directory.h"
 #include "storage/vfs.h"
+#include "storage/writer_file.h"
 
 namespace quarry::storage {
 
@@ -86,7 +87,7 @@ class Sketch {
   const format::PlaneLayout layout_;
   const std::size_t tile_bytes_;
   std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<File> file_;  // opened by the first write; the writer's
+  WriterFile file_;  // the writer's
   mutable std::atomic<bool> obsolete_ = false;
 };
 

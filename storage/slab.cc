@@ -34,11 +34,11 @@ format::PlaneHeader Slab::HeaderOf(format::PlaneKind kind) const {
 Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
     : directory_(std::move(directory)),
       header_(std::move(header)),
-      layout_(format::PlaneLayout::For(header_.level, header_.dim, header_.capacity_rows)) {}
+      layout_(format::PlaneLayout::For(header_.level, header_.dim, header_.capacity_rows)),
+      file_(*directory_, directory_->plane_path(header_.slab, header_.kind)) {}
 
 Slab::~Slab() {
   mapping_.reset();
-  file_.reset();
   if (!obsolete_) return;
   // A file that cannot be removed now is unlisted: the next open removes it.
   (void)directory_->vfs().Remove(directory_->plane_path(number(), format::PlaneKind::kBase));
@@ -48,14 +48,14 @@ Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,
                                            const format::PlaneHeader& header, bool with_sketch) {
   QUARRY_ASSIGN(PlaneFile plane, CreatePlane(*directory, header));
   const std::shared_ptr<Slab> slab(new Slab(directory, header));
-  slab->file_ = std::move(plane.file);
   slab->mapping_ = std::move(plane.mapping);
+  slab->MarkObsolete();  // until it is complete, a failure removes it
+  QUARRY_TRY(slab->file_.Adopt(std::move(plane.file)));
   if (with_sketch) {
-    slab->MarkObsolete();  // until it is complete, a failure removes it
     QUARRY_ASSIGN(slab->sketch_,
                   Sketch::Create(std::move(directory), slab->HeaderOf(format::PlaneKind::kSketch)));
-    slab->obsolete_ = false;
   }
+  slab->obsolete_ = false;
   return slab;
 }
 
@@ -86,16 +86,13 @@ Status Slab::Append(std::uint32_t committed, std::uint32_t at, const StagedRows&
   const bool shares_block = committed % layout_.block_rows != 0 &&
                             committed / layout_.block_rows == at / layout_.block_rows;
   if (shares_block) QUARRY_TRY(Verify(committed - 1, committed));
-  if (file_ == nullptr) {
-    QUARRY_ASSIGN(file_, OpenPlaneForWriting(*directory_, header_));
-  }
   // What is written a second time must not meet tiles of what was there: they match
   // their checksums.
   if (sketch_ != nullptr && at != appended_ && !Seeded(SeededBug::kOldTilesKept))
     QUARRY_TRY(sketch_->Forget(at / format::kTileRows));
   appended_ = at + static_cast<std::uint32_t>(n);
   const auto write = [&](std::uint64_t region, std::size_t entry_bytes, auto entries) {
-    return file_->WriteAt(region + at * entry_bytes, std::as_bytes(entries));
+    return file_.WriteAt(region + at * entry_bytes, std::as_bytes(entries));
   };
   QUARRY_TRY(write(layout_.codes_offset, layout_.row_bytes, staged.codes));
   QUARRY_TRY(write(layout_.rows_offset, sizeof(std::uint64_t), staged.rows));
@@ -222,18 +219,12 @@ Status Slab::WriteBlockRecords(std::uint32_t committed, std::uint32_t at, std::u
     const auto bytes =
         format::EncodeBlockRecord({sequence, rows, ChecksumOf(first, rows)}, number(), block);
     QUARRY_TRY(
-        file_->WriteAt(layout_.blocks_offset + (block * 2 + slot) * kBlockRecordBytes, bytes));
+        file_.WriteAt(layout_.blocks_offset + (block * 2 + slot) * kBlockRecordBytes, bytes));
   }
   return Status::Ok();
 }
 
-Status Slab::Sync() {
-  QUARRY_CHECK(file_ != nullptr);
-  Status synced = file_->Sync();
-  if (!synced.ok() && Seeded(SeededBug::kFailedSyncRetried)) synced = file_->Sync();
-  if (Seeded(SeededBug::kFailedSyncBelieved)) return Status::Ok();
-  return directory_->Synced(synced);
-}
+Status Slab::Sync() { return file_.Sync(); }
 
 std::optional<std::uint32_t> Slab::Find(std::uint64_t row, std::uint32_t committed) const {
   const std::uint64_t* const begin = rows();

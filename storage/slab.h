@@ -25,6 +25,7 @@
 #include "storage/directory.h"
 #include "storage/sketch.h"
 #include "storage/vfs.h"
+#include "storage/writer_file.h"
 
 namespace quarry::storage {
 
@@ -205,7 +206,7 @@ class Slab {
   const format::PlaneHeader header_;
   const format::PlaneLayout layout_;
   std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<File> file_;  // opened by the first Append; the writer's
+  WriterFile file_;  // the writer's
   std::shared_ptr<Sketch> sketch_;
   std::uint32_t appended_ = ~std::uint32_t{0};  // where the last append ended
   // Of a published state: counts as if it were in the file.

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "format/status_macros.h"
 #include "quarry/store.h"
 #include "tests/engine/crash_history.h"
 
@@ -87,6 +88,73 @@ int ReadUntilKilled(const std::string& path) {
   return 0;
 }
 
+constexpr std::size_t kMany = 1000;
+constexpr std::size_t kManyDim = 64;
+
+Result<std::vector<Collection>> OpenMany(Store& store) {
+  std::vector<Collection> collections;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    QUARRY_ASSIGN(Collection collection, store.GetCollection(std::to_string(i)));
+    collections.push_back(std::move(collection));
+  }
+  return collections;
+}
+
+// Records first .. first + n - 1 into all collections: a commit for each without sync,
+// or one for all.
+Status WriteMany(Store& store, std::uint64_t first, std::size_t n, bool together) {
+  QUARRY_ASSIGN(std::vector<Collection> collections, OpenMany(store));
+  std::vector<Id> ids;
+  for (std::size_t i = 0; i < n; ++i) ids.emplace_back(first + i);
+  const std::vector<float> vectors(n * kManyDim, 1);
+  const Records records{.ids = ids, .vectors = {vectors.data(), n, kManyDim}, .metadata = {}};
+  Batch batch;
+  for (Collection& collection : collections) {
+    batch.Upsert(collection, records);
+    if (!together) QUARRY_TRY(collection.Upsert(records, {.sync = false}).status());
+  }
+  return together ? store.Write(batch).status() : Status::Ok();
+}
+
+Status SearchMany(Store& store, std::size_t records) {
+  QUARRY_ASSIGN(const std::vector<Collection> collections, OpenMany(store));
+  const std::vector<float> query(kManyDim, 1);
+  for (const Collection& collection : collections) {
+    QUARRY_ASSIGN(const auto hits,
+                  collection.Search({query.data(), 1, kManyDim}, {.k = records + 1}));
+    if (hits[0].size() == records) continue;
+    return Status::DataLoss(std::to_string(hits[0].size()) + " of " + std::to_string(records) +
+                            " records in collection " + collection.name());
+  }
+  return Status::Ok();
+}
+
+Status WriteAndReadMany(const std::string& path) {
+  {
+    QUARRY_ASSIGN(const auto store, Store::Open(path, {.create_if_missing = true}));
+    for (std::size_t i = 0; i < kMany; ++i) {
+      QUARRY_TRY(store->CreateCollection(std::to_string(i), {.dim = kManyDim}).status());
+    }
+    // A tile of the sketch is full with the second: sketches have something to sync.
+    QUARRY_TRY(WriteMany(*store, 0, 3, /*together=*/false));
+    QUARRY_TRY(WriteMany(*store, 3, 100, /*together=*/true));
+    QUARRY_TRY(SearchMany(*store, 103));
+    QUARRY_TRY(store->Close());
+  }
+  QUARRY_ASSIGN(const auto store, Store::Open(path));
+  QUARRY_TRY(WriteMany(*store, 103, 30, /*together=*/false));
+  QUARRY_TRY(SearchMany(*store, 133));
+  return store->Close();
+}
+
+int TryMany(const std::string& path) {
+  const rlimit limit{256, 256};
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) Die("setrlimit");
+  const Status status = WriteAndReadMany(path);
+  if (!status.ok()) std::printf("%s\n", status.ToString().c_str());
+  return status.ok() ? 0 : 1;
+}
+
 }  // namespace
 
 std::optional<int> RunChild(int argc, char** argv) {
@@ -98,6 +166,7 @@ std::optional<int> RunChild(int argc, char** argv) {
   if (work == "--child-write") return CrashHistory::WriteUntilKilled(argv[2]);
   if (work == "--child-publish") return WriteAndPublish(argv[2]);
   if (work == "--child-checkpoint") return WriteAndCheckpoint(argv[2]);
+  if (work == "--child-many") return TryMany(argv[2]);
   if (work == "--child-read") return ReadUntilKilled(argv[2]);
   return std::nullopt;
 }

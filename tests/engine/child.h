@@ -21,6 +21,8 @@ namespace quarry::testing_support {
 //   --child-write DIR         commits the steps of a CrashHistory until it is killed
 //   --child-publish DIR       as --child-write, and publishes every few milliseconds
 //   --child-checkpoint DIR    as --child-write, and checkpoints to DIR-copy-1, -2, ...
+//   --child-many DIR          writes and reads 1,000 collections with 256 open files;
+//                             says what goes wrong
 //   --child-read DIR          opens what was published, says its sequence, waits
 // Returns its exit code: for opens ChildOpenResult says what it means. nullopt:
 // the arguments are not those of a child.
