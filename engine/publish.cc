@@ -28,13 +28,8 @@ Result<engine::CopyPlan> StoreCore::PlanUnderLock(std::optional<storage::Catalog
 // linked, not while the catalog is copied.
 // Errors: kNotSupported when there can be no links.
 Result<engine::CopyPlan> StoreCore::Freeze(engine::StoreCopy& copy) {
-  std::shared_ptr<storage::Catalog> catalog;
-  {
-    const std::lock_guard lock(write_mutex_);
-    QUARRY_TRY(CheckWritable());
-    catalog = catalog_;
-  }
-  QUARRY_TRY(catalog->Flush());  // a long log would be copied
+  // A long log would be copied.
+  QUARRY_TRY(WhileSynced([](storage::Catalog& catalog) { return catalog.Flush(); }));
   std::optional<storage::CatalogFiles> files;
   engine::CopyPlan plan;
   {
@@ -62,7 +57,12 @@ Result<std::uint64_t> StoreCore::Publish() {
       return published_sequence_;
     }
   }
-  storage::Vfs& vfs = directory->vfs();
+  return PublishAnew(*directory);
+}
+
+// REQUIRES: publish_mutex_ is held
+Result<std::uint64_t> StoreCore::PublishAnew(storage::Directory& directory) {
+  storage::Vfs& vfs = directory.vfs();
   const std::string published = storage::PublishedPath(path_);
   QUARRY_TRY(storage::PreparePublished(vfs, path_));
   QUARRY_ASSIGN(const auto numbers, storage::ListPublished(vfs, path_));

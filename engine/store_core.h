@@ -73,6 +73,13 @@ class StoreCore {
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
 
+  // In store_erase.cc. No byte of what was deleted or replaced before the call is left in
+  // the files of the catalog, here or in what is published. Slabs are another matter.
+  // Writes go on, all of them synced.
+  // Errors: kBusy when a snapshot, a read under way, a reader of what was published or a
+  // checkpoint holds some of it; those of a write.
+  Status EraseCatalog();
+
   // In publish.cc and store_checkpoint.cc, as the methods of Store.
   Result<std::uint64_t> Publish();
   Result<bool> Refresh();
@@ -97,7 +104,11 @@ class StoreCore {
 
   static Result<std::shared_ptr<StoreCore>> New(const OpenOptions& options);
   Status Load(const std::string& path);
+  // In store_erase.cc.
+  Status WhileSynced(const std::function<Status(storage::Catalog&)>& work);
+  Status ErasePublished();
   // In publish.cc and store_checkpoint.cc.
+  Result<std::uint64_t> PublishAnew(storage::Directory& directory);
   Result<engine::CopyPlan> PlanUnderLock(std::optional<storage::CatalogFiles>& files);
   Result<engine::CopyPlan> Freeze(engine::StoreCopy& copy);
   Result<engine::CopyPlan> PlanReadOnly(std::shared_ptr<const engine::State>& state) const;
@@ -123,7 +134,7 @@ class StoreCore {
   void NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const;
   // Makes all commits durable.
   Status SyncCommits();
-  // Before the catalog would flush commits that are not durable.
+  // Makes commits durable before the catalog flushes them, if that is due.
   Status SyncBeforeFlush();
   Status SyncSlabs();
   Status Synced(const Status& status);
@@ -181,6 +192,7 @@ class StoreCore {
   std::unique_ptr<storage::Witness> witness_;
   bool relaxed_ = false;  // read-only, with commits that may not be durable yet
   engine::DurableRows durable_;
+  int synced_works_ = 0;  // WhileSynced calls under way
 
   // Shared with the catalog.
   const std::shared_ptr<engine::UnsyncedSlabs> unsynced_ =

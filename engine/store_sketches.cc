@@ -203,13 +203,13 @@ bool StoreCore::LacksSketches() const {
 }
 
 void StoreCore::RemoveDroppedKeys() {
-  std::shared_ptr<storage::Catalog> catalog;
   {
     const std::lock_guard lock(write_mutex_);
     if (!CheckWritable().ok()) return;
-    catalog = catalog_;
   }
-  const Status removed = catalog->RemoveDropped();
+  // It may flush.
+  const Status removed =
+      WhileSynced([](storage::Catalog& catalog) { return catalog.RemoveDropped(); });
   if (removed.ok() || !options_.log) return;
   options_.log(LogLevel::kWarning,
                "keys of dropped collections were not removed: " + removed.ToString());

@@ -95,7 +95,7 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
                                       .reserve_bytes = options_.reserve_bytes};
   engine::GroupCommit commit(context, current_.load(), store_state_);
   std::size_t first_changed = group.size();
-  bool sync = false;
+  bool sync = synced_works_ > 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     Result<WriteResult> result = commit.Add(*group[i]->operations);
     if (Seeded(SeededBug::kRefusedIsAcknowledged) ||
@@ -200,7 +200,7 @@ void StoreCore::NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence
 // What tables have must be durable here, too, before the records of its blocks may be
 // written over: no note in the log would tell how to make them again.
 Status StoreCore::SyncBeforeFlush() {
-  if (durable_.sequence == store_state_.sequence || !catalog_->IsFlushDue()) return Status::Ok();
+  if (!catalog_->IsFlushDue()) return Status::Ok();
   if (Seeded(SeededBug::kFlushNotHeld) || Seeded(SeededBug::kFlushedBetweenCommits)) {
     return Status::Ok();
   }

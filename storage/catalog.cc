@@ -9,6 +9,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/wal_filter.h>
 
 #include <algorithm>
@@ -20,7 +21,6 @@
 #include "format/endian.h"
 #include "format/status_macros.h"
 #include "storage/catalog_copy.h"
-#include "storage/catalog_env.h"
 #include "storage/catalog_garbage.h"
 #include "storage/catalog_rocks.h"
 #include "storage/manifest_check.h"
@@ -49,9 +49,15 @@ constexpr std::array<const char*, kFamilies> kFamilyNames = {"default", "ids", "
 constexpr std::uint64_t kLongLogBytes = 4u << 20;
 
 // RocksDB flushes by itself when a family has this much in memory. In memory records take
-// up to three times what they take in a batch: a flush is due long before.
+// up to three times what they take in a batch: a flush is due long before. Small catalogs
+// flush little at a time, so that what is dead in new tables is little beside what lives.
 constexpr std::size_t kBufferBytes = 64u << 20;
-constexpr std::uint64_t kFlushBytes = kBufferBytes / 4;
+constexpr std::uint64_t kMinFlushBytes = kLongLogBytes;
+constexpr std::uint64_t kMaxFlushBytes = kBufferBytes / 4;
+
+// A table of which half of so many entries in a row are deletions is compacted at once:
+// scans would pass over them, and over what they delete, again and again.
+constexpr std::size_t kDeletionsWindow = 1024;
 
 // As LogLevel has it. That writers wait while buffers are written to tables is no news
 // of a database that many records are put into.
@@ -162,6 +168,11 @@ rocksdb::Options DatabaseOptions(const CatalogOptions& options, bool create) {
     db.paranoid_checks = false;
     db.track_and_verify_wals_in_manifest = false;
   }
+  // Each change of the list of tables begins a new manifest, so that none keeps keys of
+  // tables that are gone: Erase relies on it.
+  db.max_manifest_file_size = 1;
+  // Otherwise a log takes 64 MiB of the disk from its first record on.
+  db.allow_fallocate = false;
   db.max_total_wal_size = 64u << 20;
   db.bytes_per_sync = 1u << 20;
   if (options.before_flush && !options.read_only) {
@@ -183,6 +194,13 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options,
     family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     family.write_buffer_size = kBufferBytes;
     if (i != IndexOf(Family::kDefault)) family.compaction_filter_factory = dropped;
+    // What is dead is rewritten or gone when it is a tenth of the last level, and tables
+    // that wait for their first compaction are few.
+    family.level_compaction_dynamic_level_bytes = true;
+    family.max_bytes_for_level_base = 64u << 20;
+    family.level0_file_num_compaction_trigger = 2;
+    family.table_properties_collector_factories.push_back(
+        rocksdb::NewCompactOnDeletionCollectorFactory(kDeletionsWindow, kDeletionsWindow / 2));
     families.emplace_back(kFamilyNames[i], family);
   }
   return families;
@@ -190,27 +208,13 @@ std::vector<ColumnFamilyDescriptor> Families(const CatalogOptions& options,
 
 }  // namespace
 
-struct Catalog::Rep {
-  explicit Rep(rocksdb::Env* base) : env(base != nullptr ? base : rocksdb::Env::Default()) {}
-
-  CatalogEnv env;                      // outlives the database
-  std::unique_ptr<NoteFilter> filter;  // outlives db
-  const std::shared_ptr<DroppedCollections> dropped = std::make_shared<DroppedCollections>();
-  std::unique_ptr<rocksdb::DB> db;
-  std::array<ColumnFamilyHandle*, kFamilies> handles{};
-  bool read_only = false;
-  std::uint64_t unflushed_bytes = 0;  // of batches, since the last StartFlush
-
-  Status Open(Directory& directory, const CatalogOptions& options);
-
-  ~Rep() {
-    for (ColumnFamilyHandle* handle : handles) {
-      // A handle that cannot be released is a leak of this database only.
-      if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
-    }
-    if (db != nullptr) db->Close().PermitUncheckedError();  // Flush reported before
+Catalog::Rep::~Rep() {
+  for (ColumnFamilyHandle* handle : handles) {
+    // A handle that cannot be released is a leak of this database only.
+    if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
-};
+  if (db != nullptr) db->Close().PermitUncheckedError();  // Flush reported before
+}
 
 Catalog::Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep)
     : directory_(std::move(directory)), rep_(std::move(rep)) {}
@@ -313,7 +317,17 @@ Status Catalog::RemoveDropped() {
   return Status::Ok();
 }
 
-bool Catalog::IsFlushDue() const { return rep_->unflushed_bytes >= kFlushBytes; }
+bool Catalog::IsFlushDue() const {
+  if (rep_->unflushed_bytes < kMinFlushBytes) return false;
+  if (rep_->unflushed_bytes >= kMaxFlushBytes) return true;
+  std::uint64_t tables = 0;
+  for (ColumnFamilyHandle* const handle : rep_->handles) {
+    std::uint64_t bytes = 0;
+    rep_->db->GetIntProperty(handle, rocksdb::DB::Properties::kLiveSstFilesSize, &bytes);
+    tables += bytes;
+  }
+  return rep_->unflushed_bytes >= tables;
+}
 
 Status Catalog::StartFlush() {
   rep_->unflushed_bytes = 0;

@@ -192,8 +192,9 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // they go with a later rewriting.
   Status RemoveDropped();
 
-  // Whether so much was committed since the last StartFlush that the database would soon
-  // move it from its log to tables by itself, at the start of some later Commit.
+  // Whether so much was committed since the last StartFlush that it should be moved from
+  // the log to tables. Much more, and the database would do so by itself, at the start of
+  // some later Commit.
   bool IsFlushDue() const;
   // Begins to move all that is committed. Errors: kIoError, kNoSpace.
   Status StartFlush();
@@ -201,6 +202,16 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // Before closing: moves a long log into tables, so that the next open need
   // not replay it. Errors: kIoError, kNoSpace.
   Status Flush();
+
+  // Whether a view is open that is older than the last commit. REQUIRES: no commit is
+  // under way
+  bool HasOlderViews() const;
+
+  // Rewrites all tables and removes the files that were there before, logs and manifest
+  // among them: no byte of keys and values that were deleted or replaced before is left
+  // in any file. Commits may go on, with sync only. REQUIRES: HasOlderViews() was false
+  // Errors: kBusy when a read or a copy that is under way holds a file; kIoError, kNoSpace.
+  Status Erase();
 
   // What a copy of all commits so far needs. REQUIRES: no commit is under way; later
   // ones may be. Errors: kCorruption, kIoError.
@@ -227,6 +238,7 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   friend class CatalogFiles;
   struct Rep;
   Result<std::vector<CatalogFile>> LiveFiles() const;
+  Result<std::vector<std::string>> FilesToErase() const;
   Catalog(std::shared_ptr<Directory> directory, std::unique_ptr<Rep> rep);
 
   const std::shared_ptr<Directory> directory_;

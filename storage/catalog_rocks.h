@@ -3,13 +3,18 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/wal_filter.h>
 #include <rocksdb/write_batch.h>
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "storage/catalog.h"
+#include "storage/catalog_env.h"
+#include "storage/catalog_garbage.h"
 
 namespace quarry::storage {
 
@@ -27,6 +32,21 @@ struct CatalogBatch::Rep {
   void Note(rocksdb::Status status) {
     if (first_error.ok() && !status.ok()) first_error = std::move(status);
   }
+};
+
+struct Catalog::Rep {
+  explicit Rep(rocksdb::Env* base) : env(base != nullptr ? base : rocksdb::Env::Default()) {}
+  ~Rep();
+
+  Status Open(Directory& directory, const CatalogOptions& options);
+
+  CatalogEnv env;                              // outlives the database
+  std::unique_ptr<rocksdb::WalFilter> filter;  // outlives db
+  const std::shared_ptr<DroppedCollections> dropped = std::make_shared<DroppedCollections>();
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles{};
+  bool read_only = false;
+  std::uint64_t unflushed_bytes = 0;  // of batches, since the last StartFlush
 };
 
 }  // namespace quarry::storage

@@ -68,13 +68,17 @@ Status PreparePublished(Vfs& vfs, const std::string& store_path) {
 }
 
 Result<std::vector<std::uint64_t>> ListPublished(Vfs& vfs, const std::string& store_path) {
-  QUARRY_ASSIGN(const auto names, ListOrNothing(vfs, PublishedPath(store_path)));
+  QUARRY_ASSIGN(const auto names, NamesInPublished(vfs, store_path));
   std::vector<std::uint64_t> numbers;
   for (const std::string& name : names) {
     if (const auto number = ParseNumber(name)) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;
+}
+
+Result<std::vector<std::string>> NamesInPublished(Vfs& vfs, const std::string& store_path) {
+  return ListOrNothing(vfs, PublishedPath(store_path));
 }
 
 Status RemoveStoreFiles(Vfs& vfs, const std::string& path) {
@@ -90,7 +94,7 @@ Status RemoveStoreFiles(Vfs& vfs, const std::string& path) {
 
 Status RemovePublished(Vfs& vfs, const std::string& store_path, std::uint64_t keep, bool parts) {
   const std::string published = PublishedPath(store_path);
-  QUARRY_ASSIGN(const auto names, ListOrNothing(vfs, published));
+  QUARRY_ASSIGN(const auto names, NamesInPublished(vfs, store_path));
   for (const std::string& name : names) {
     const auto number = ParseNumber(name);
     if (number && *number != keep) QUARRY_TRY(RemoveUnlessHeld(vfs, published + "/" + name));

@@ -31,6 +31,9 @@ Status PreparePublished(Vfs& vfs, const std::string& store_path);
 // time one is opened. Errors: kIoError.
 Result<std::vector<std::uint64_t>> ListPublished(Vfs& vfs, const std::string& store_path);
 
+// All names in published/. Errors: kIoError.
+Result<std::vector<std::string>> NamesInPublished(Vfs& vfs, const std::string& store_path);
+
 // Removes what lies in published/ and no reader holds, but for the number `keep`;
 // with `parts`, also what was left incomplete. For the writer only. Errors: kIoError.
 Status RemovePublished(Vfs& vfs, const std::string& store_path, std::uint64_t keep, bool parts);

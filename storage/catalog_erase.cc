@@ -1,0 +1,107 @@
+// The part of Catalog that leaves nothing of what was deleted.
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "format/status_macros.h"
+#include "storage/catalog_copy.h"
+#include "storage/catalog_rocks.h"
+
+namespace quarry::storage {
+
+bool Catalog::HasOlderViews() const {
+  std::uint64_t oldest = 0;  // 0: there is none
+  rep_->db->GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest);
+  return oldest != 0 && oldest < rep_->db->GetLatestSequenceNumber();
+}
+
+// All files that have keys or values, but for a log that has no more than notes: a flush
+// begins a new one only if there is something to flush.
+Result<std::vector<std::string>> Catalog::FilesToErase() const {
+  std::uint64_t unflushed = 0;
+  for (rocksdb::ColumnFamilyHandle* const handle : rep_->handles) {
+    for (const std::string& property : {rocksdb::DB::Properties::kNumEntriesActiveMemTable,
+                                        rocksdb::DB::Properties::kNumEntriesImmMemTables}) {
+      std::uint64_t entries = 0;
+      rep_->db->GetIntProperty(handle, property, &entries);
+      unflushed += entries;
+    }
+  }
+  QUARRY_ASSIGN(const auto files, QuietCatalogFiles(directory_->vfs(), directory_->catalog_path()));
+  rocksdb::VectorLogPtr logs;
+  QUARRY_TRY(FromRocks(rep_->db->GetSortedWalFiles(logs)));
+  std::vector<std::string> names;
+  for (const CatalogFile& file : files) {
+    if (file.name == "CURRENT" || file.bytes == 0) continue;
+    const bool newest_log = !logs.empty() && "/" + file.name == logs.back()->PathName();
+    if (!newest_log || unflushed != 0) names.push_back(file.name);
+  }
+  return names;
+}
+
+namespace {
+
+bool HasTableOf(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
+                const std::vector<std::string>& names) {
+  rocksdb::ColumnFamilyMetaData tables;
+  db.GetColumnFamilyMetaData(family, &tables);
+  for (const auto& level : tables.levels) {
+    for (const auto& table : level.files) {
+      const std::string name = table.name.substr(table.name.find_first_not_of('/'));
+      if (std::find(names.begin(), names.end(), name) != names.end()) return true;
+    }
+  }
+  return false;
+}
+
+// A lone table above empty levels is moved down as it is; where it is then, it is
+// rewritten.
+rocksdb::Status RewriteTables(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
+                              const std::vector<std::string>& names) {
+  rocksdb::CompactRangeOptions all;
+  all.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  rocksdb::Status status = db.CompactRange(all, family, nullptr, nullptr);
+  if (!status.ok() || !HasTableOf(db, family, names)) return status;
+  return db.CompactRange(all, family, nullptr, nullptr);
+}
+
+}  // namespace
+
+Status Catalog::Erase() {
+  QUARRY_CHECK(!rep_->read_only);
+  QUARRY_ASSIGN(std::vector<std::string> before, FilesToErase());
+  const std::vector<rocksdb::ColumnFamilyHandle*> families(rep_->handles.begin(),
+                                                           rep_->handles.end());
+  QUARRY_TRY(FromRocks(rep_->db->Flush(rocksdb::FlushOptions(), families)));
+  QUARRY_ASSIGN(const std::vector<std::string> flushed, FilesToErase());
+  for (const std::string& name : flushed) {
+    if (name.ends_with(".sst")) before.push_back(name);
+  }
+  for (rocksdb::ColumnFamilyHandle* const family : families) {
+    QUARRY_TRY(FromRocks(RewriteTables(*rep_->db, family, before)));
+  }
+  // The manifest lists the tables that the last compaction removed; setting an option,
+  // to what it is, begins one that does not.
+  QUARRY_TRY(
+      FromRocks(rep_->db->SetOptions(rep_->handles[0], {{"disable_auto_compactions", "false"}})));
+  // Jobs in the background remove files a little later than their end is told; enabling
+  // removals removes what is left over.
+  QUARRY_TRY(FromRocks(rep_->db->PauseBackgroundWork()));
+  QUARRY_TRY(FromRocks(rep_->db->ContinueBackgroundWork()));
+  QUARRY_TRY(FromRocks(rep_->db->DisableFileDeletions()));
+  QUARRY_TRY(FromRocks(rep_->db->EnableFileDeletions(/*force=*/false)));
+  for (const std::string& name : before) {
+    QUARRY_ASSIGN(const bool exists,
+                  directory_->vfs().Exists(directory_->catalog_path() + "/" + name));
+    if (!exists) continue;
+    return Status::Busy("catalog/" + name +
+                        " may hold deleted data and is in use by a read or a checkpoint");
+  }
+  return Status::Ok();
+}
+
+}  // namespace quarry::storage
