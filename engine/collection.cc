@@ -103,6 +103,11 @@ Status Collection::SetSketches(SketchPolicy policy, const SketchOptions& options
   return core_->SetSketches(number_, policy, options).WithContext("collection " + name_);
 }
 
+Result<CompactionResult> Collection::Compact(const CompactionOptions& options) {
+  return engine::Reported(core_->reporting(), {.operation = "compact", .collection = name_},
+                          [&](OperationReport&) { return core_->Compact(number_, options); });
+}
+
 Result<CollectionInfo> Collection::Info() const {
   QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, nullptr));
   const engine::CollectionView& view = reader.view();

@@ -250,19 +250,8 @@ Status Commit::WriteTombstones(Draft& draft) {
 void Commit::WriteCollection(Draft& draft) {
   CollectionView& view = draft.view;
   for (auto& [slab, dead] : draft.dead) view.slabs[slab].dead = dead;
-  format::CollectionState state;
-  state.sequence = store_state_.sequence;
-  state.next_row = view.next_row;
-  state.next_auto_id = view.next_auto_id;
-  state.auto_ids_exhausted = view.auto_ids_exhausted;
-  if (!Seeded(SeededBug::kCountsLeftOut)) state.records = view.records;
-  state.vectors = view.vectors;
-  if (view.has_active) {
-    const SlabView& active = view.slabs.back();
-    state.active_rows = active.rows;
-    state.active_first_row = active.first_row;
-    state.active_last_row = active.last_row;
-  }
+  format::CollectionState state = StateOf(view, store_state_.sequence);
+  if (Seeded(SeededBug::kCountsLeftOut)) state.records = 0;
   batch_.Put(Family::kDefault, format::CollectionStateKey(view.number), format::Encode(state));
   if (!draft.manifest_changed) return;
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,9 @@
 #include "storage/sketch.h"
 
 namespace quarry::engine {
+
+// Slabs with fewer rows have none: they are scanned in no time.
+inline constexpr std::uint32_t kMinPcaRows = 4096;
 
 struct BuiltPca {
   std::shared_ptr<storage::Sketch> sketch;  // synced, obsolete until it is listed; null: not made

@@ -37,6 +37,29 @@ format::Manifest ManifestOf(const CollectionView& view) {
   return manifest;
 }
 
+format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequence) {
+  format::CollectionState state;
+  state.sequence = sequence;
+  state.next_row = view.next_row;
+  state.next_auto_id = view.next_auto_id;
+  state.auto_ids_exhausted = view.auto_ids_exhausted;
+  state.records = view.records;
+  state.vectors = view.vectors;
+  if (view.has_active) {
+    const SlabView& active = view.slabs.back();
+    state.active_rows = active.rows;
+    state.active_first_row = active.first_row;
+    state.active_last_row = active.last_row;
+  }
+  return state;
+}
+
+void MarkObsolete(const SlabView& slab) {
+  slab.slab->MarkObsolete();
+  if (slab.sketch != nullptr) slab.sketch->SetObsolete(true);
+  if (slab.pca != nullptr) slab.pca->SetObsolete(true);
+}
+
 std::shared_ptr<const CollectionView> State::Find(std::uint32_t number) const {
   const auto found = std::lower_bound(
       collections_.begin(), collections_.end(), number,

@@ -80,6 +80,11 @@ struct CollectionView {
 
 // What the catalog keeps of a view's slabs.
 format::Manifest ManifestOf(const CollectionView& view);
+// What it keeps of its numbers. `sequence` is of the commit that leaves them so.
+format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequence);
+
+// Lets the last owners remove the files of a slab that no committed state lists.
+void MarkObsolete(const SlabView& slab);
 
 class State final : public Snapshot {
  public:

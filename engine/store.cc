@@ -115,6 +115,11 @@ Result<WriteResult> Store::Write(const Batch& batch, const WriteOptions& options
 
 Status Store::Sync() { return core_->Sync(); }
 
+Result<CompactionResult> Store::Compact(const CompactionOptions& options) {
+  return engine::Reported(core_->reporting(), {.operation = "compact"},
+                          [&](OperationReport&) { return core_->Compact(std::nullopt, options); });
+}
+
 Result<std::shared_ptr<const Snapshot>> Store::GetSnapshot() const {
   QUARRY_ASSIGN(auto state, core_->StateFor(nullptr));
   return std::shared_ptr<const Snapshot>(std::move(state));

@@ -317,17 +317,14 @@ Status StoreCore::DropCollection(std::string_view name) {
   }
   QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
   catalog_->CollectionDropped(view->number);
-  for (const engine::SlabView& slab : view->slabs) {
-    slab.slab->MarkObsolete();
-    if (slab.sketch != nullptr) slab.sketch->SetObsolete(true);
-    if (slab.pca != nullptr) slab.pca->SetObsolete(true);
-  }
+  for (const engine::SlabView& slab : view->slabs) engine::MarkObsolete(slab);
   if (background_ != nullptr) background_->Wake();
   return Status::Ok();
 }
 
 Status StoreCore::Close() {
   if (forked()) return CheckUsable();
+  closing_ = true;
   if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
   if (syncer_ != nullptr) syncer_->Stop();

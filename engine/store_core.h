@@ -14,14 +14,19 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/background.h"
 #include "engine/checkpoint_plan.h"
 #include "engine/commit_queue.h"
+#include "engine/compaction_plan.h"
+#include "engine/compaction_run.h"
 #include "engine/durable_rows.h"
+#include "engine/fair_mutex.h"
 #include "engine/kernels/kernels.h"
 #include "engine/pca.h"
+#include "engine/pca_builder.h"
 #include "engine/prepare.h"
 #include "engine/publisher.h"
 #include "engine/state.h"
@@ -31,6 +36,7 @@
 #include "engine/unsynced_slabs.h"
 #include "format/catalog_values.h"
 #include "quarry/checkpoint.h"
+#include "quarry/compaction.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
 #include "storage/directory.h"
@@ -69,6 +75,10 @@ class StoreCore {
   // As Store::Sync.
   Status Sync();
   Status Close();
+
+  // In store_compact.cc, as Store::Compact; of one collection, if it is given.
+  Result<CompactionResult> Compact(std::optional<std::uint32_t> collection,
+                                   const CompactionOptions& options);
 
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
@@ -155,10 +165,29 @@ class StoreCore {
                    const std::function<bool()>& go_on);
   Status AddPca(const engine::CollectionView& view, const engine::SlabView& slab,
                 std::size_t workers, const std::function<bool()>& go_on);
+  Result<engine::BuiltPca> BuildPca(const engine::CollectionView& view,
+                                    const engine::SlabView& slab, std::size_t workers,
+                                    const std::function<bool()>& go_on);
+  std::vector<std::pair<std::uint32_t, std::string>> CollectionNames() const;
   Status ChangeSlab(std::uint32_t collection, std::uint64_t slab,
                     const std::function<Status(engine::SlabView&)>& change);
   Status ChangePolicy(std::uint32_t collection, SketchPolicy policy);
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
+  // In store_compact.cc.
+  Status CheckCompaction(const CompactionOptions& options) const;
+  Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
+  Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
+  // In compaction_job.cc. CopyForJob REQUIRES that sketch_mutex_ is held.
+  Status RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
+                engine::CompactionRun& run);
+  Status CopyForJob(const engine::CollectionView& view, std::span<const engine::SlabView> sources,
+                    engine::CompactionRun& run, engine::NewSlab& copy);
+  Status MakePcaForJob(const engine::CollectionView& view,
+                       std::span<const engine::SlabView> sources, engine::CompactionRun& run,
+                       engine::NewSlab& copy);
+  Status TakeSlabNumber(std::uint64_t needed_bytes, std::uint64_t& number, std::uint64_t& sequence);
+  Status SwapSlabs(std::uint32_t collection, std::span<const engine::SlabView> sources,
+                   engine::NewSlab& copy, engine::CompactionRun& run);
   // In store_verify.cc. Returns soon after go_on() has become false.
   void Scrub(const std::function<bool()>& go_on);
   void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
@@ -172,11 +201,13 @@ class StoreCore {
   std::unique_ptr<engine::ThreadPool> threads_;
   format::StoreRecord record_;
 
+  std::atomic<bool> closing_ = false;  // compactions end
   std::atomic<bool> closed_ = false;
   engine::StatePointer current_;
 
-  // Held while sketches are made; taken before write_mutex_.
-  std::mutex sketch_mutex_;
+  // Held while the sketches of one slab are made, or one compaction replaces slabs;
+  // taken before write_mutex_.
+  engine::FairMutex sketch_mutex_;
   // Of SetSketches, waiting or at work: the background thread gives way to them.
   std::atomic<int> sketch_calls_ = 0;
   std::map<std::uint32_t, std::optional<engine::LearntPca>> last_pca_;  // by collection

@@ -19,8 +19,6 @@ using engine::CollectionView;
 using engine::SlabView;
 using storage::Family;
 
-// Slabs with fewer rows have none: they are scanned in no time.
-constexpr std::uint32_t kMinPcaRows = 4096;
 // An active slab's pca sketch is made again when this part of its rows has none.
 constexpr std::uint32_t kStaleShare = 8;
 
@@ -37,7 +35,7 @@ bool LacksSketch(const CollectionView& view, const SlabView& slab) {
 //   active   whether the slab that takes rows is to have one, too
 bool LacksPca(const CollectionView& view, std::size_t index, bool active) {
   const SlabView& slab = view.slabs[index];
-  if (!format::WantsPca(*view.schema) || slab.rows < kMinPcaRows) return false;
+  if (!format::WantsPca(*view.schema) || slab.rows < engine::kMinPcaRows) return false;
   if (!active && !IsFull(view, index)) return false;
   if (slab.pca != nullptr) return slab.rows - slab.pca->rows() > slab.rows / kStaleShare;
   return slab.pca_state != format::PcaState::kDoesNotPay;
@@ -123,14 +121,7 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
     }));
     QUARRY_TRY(slab.pca->RemoveFile());
   }
-  const format::PcaShape largest = LargestShape(slab.slab->dim());
-  if (largest.valid()) {
-    QUARRY_TRY(CheckSpaceForSketch(format::PlaneLayout::ForPca(largest, slab.rows)));
-  }
-  const bool always = view.schema->sketch == SketchPolicy::kPca;
-  auto& last = last_pca_[view.number];
-  QUARRY_ASSIGN(auto built, engine::BuildPca(slab, view.schema->metric, always, last, *kernels_,
-                                             *threads_, workers, go_on));
+  QUARRY_ASSIGN(auto built, BuildPca(view, slab, workers, go_on));
   const auto record = std::make_shared<engine::PcaRecord>();
   const Status listed = ChangeSlab(view.number, slab.slab->number(), [&](SlabView& now) {
     now.pca = built.sketch;
@@ -143,8 +134,20 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
   if (!listed.ok() && built.sketch != nullptr) {
     built.sketch->SetObsolete(listed.outcome() != Outcome::kUnknown);
   }
-  if (listed.ok() && built.sketch != nullptr) last = std::move(built.learnt);
+  if (listed.ok() && built.sketch != nullptr) last_pca_[view.number] = std::move(built.learnt);
   return listed;
+}
+
+Result<engine::BuiltPca> StoreCore::BuildPca(const CollectionView& view, const SlabView& slab,
+                                             std::size_t workers,
+                                             const std::function<bool()>& go_on) {
+  const format::PcaShape largest = LargestShape(slab.slab->dim());
+  if (largest.valid()) {
+    QUARRY_TRY(CheckSpaceForSketch(format::PlaneLayout::ForPca(largest, slab.rows)));
+  }
+  const bool always = view.schema->sketch == SketchPolicy::kPca;
+  return engine::BuildPca(slab, view.schema->metric, always, last_pca_[view.number], *kernels_,
+                          *threads_, workers, go_on);
 }
 
 // Of the slabs in `left`, which loses those that are done with. Large slabs first:
@@ -177,16 +180,18 @@ Result<bool> StoreCore::MakeOneSketch(std::uint32_t collection, bool active, std
 // slabs and rows keeps no call from ending.
 Status StoreCore::MakeSketches(std::uint32_t collection, bool active, std::size_t workers,
                                const SketchOptions& options) {
-  const std::lock_guard lock(sketch_mutex_);
   const std::function<bool()> go_on = options.go_on ? options.go_on : [] { return true; };
-  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
-  const auto view = state->Find(collection);
-  if (view == nullptr) return Status::Ok();
   std::set<std::uint64_t> left;
-  for (const SlabView& slab : view->slabs) left.insert(slab.slab->number());
+  {
+    QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+    const auto view = state->Find(collection);
+    if (view == nullptr) return Status::Ok();
+    for (const SlabView& slab : view->slabs) left.insert(slab.slab->number());
+  }
   std::uint64_t made = 0;
   while (true) {
     if (!go_on()) return Status::Cancelled("making sketches was cancelled");
+    const std::lock_guard lock(sketch_mutex_);
     QUARRY_ASSIGN(const bool more, MakeOneSketch(collection, active, workers, go_on, left));
     if (!more) return Status::Ok();
     if (options.progress) options.progress(++made);
@@ -215,21 +220,28 @@ void StoreCore::RemoveDroppedKeys() {
                "keys of dropped collections were not removed: " + removed.ToString());
 }
 
-void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
+// Without a state, which would hold the disk space of all that it refers to.
+std::vector<std::pair<std::uint32_t, std::string>> StoreCore::CollectionNames() const {
+  std::vector<std::pair<std::uint32_t, std::string>> names;
   const auto state = current_.load();
-  if (state == nullptr) return;
+  if (state == nullptr) return names;
+  for (const auto& view : state->collections()) names.emplace_back(view->number, view->name);
+  return names;
+}
+
+void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
   RemoveDroppedKeys();
   SketchOptions options;
   options.go_on = [&] { return go_on() && sketch_calls_ == 0; };
-  for (const auto& collection : state->collections()) {
+  for (const auto& [number, name] : CollectionNames()) {
     Status made;
     do {
       while (const int calls = sketch_calls_) sketch_calls_.wait(calls);
-      made = MakeSketches(collection->number, /*active=*/false, 1, options);
+      made = MakeSketches(number, /*active=*/false, 1, options);
     } while (made.code() == StatusCode::kCancelled && go_on());
     if (made.ok() || !go_on() || !options_.log) continue;
     options_.log(LogLevel::kWarning,
-                 "collection " + collection->name + ": a sketch was not made: " + made.ToString());
+                 "collection " + name + ": a sketch was not made: " + made.ToString());
   }
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quarry/compaction.h"
 #include "quarry/records.h"
 #include "quarry/status.h"
 #include "quarry/types.h"
@@ -128,6 +129,9 @@ class Collection {
   // Errors: kInvalidArgument, kCancelled (the policy is set, and what was made
   // stays).
   Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});
+
+  // As Store::Compact, of this collection.
+  Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // Sizes and slabs, as of now.
   Result<CollectionInfo> Info() const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quarry/collection.h"
+#include "quarry/compaction.h"
 #include "quarry/executor.h"
 #include "quarry/metrics.h"
 #include "quarry/records.h"

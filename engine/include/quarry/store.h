@@ -14,6 +14,7 @@
 
 #include "quarry/checkpoint.h"
 #include "quarry/collection.h"
+#include "quarry/compaction.h"
 #include "quarry/executor.h"
 #include "quarry/metrics.h"
 #include "quarry/records.h"
@@ -223,6 +224,15 @@ class Store {
   // Errors: kFailedPrecondition, kReadOnly, kIoError, kNoSpace. After a failure it
   // is unknown which of them survive; the store is read-only.
   Status Sync();
+
+  // Gives back the space that dead rows hold: rewrites slabs of which too much is dead,
+  // and merges small ones, one after the other, while reads and writes go on. No answer,
+  // id or row number changes. The new slab is durable before the old ones go, with their
+  // last snapshot; until then it takes as much space as has live rows in them, one slab's
+  // worth at most, which is checked first. A slab with damaged rows is passed over.
+  // Errors: kInvalidArgument, kCancelled (what was done stays), kCorruption naming the
+  // first damaged rows, once all else is done, and those of a write.
+  Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // The state as of now.
   // Errors: kFailedPrecondition.

@@ -1,0 +1,46 @@
+// What the jobs of one compaction share.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "engine/compaction_plan.h"
+#include "engine/state.h"
+#include "engine/throttle.h"
+#include "quarry/compaction.h"
+
+namespace quarry::engine {
+
+// A slab that is listed nowhere, unless it is kept. Its files go with it.
+struct NewSlab {
+  SlabView view;  // without a slab: there is none
+  bool kept = false;
+
+  NewSlab() = default;
+  ~NewSlab() {
+    if (!kept && view.slab != nullptr) MarkObsolete(view);
+  }
+  NewSlab(const NewSlab&) = delete;
+  NewSlab& operator=(const NewSlab&) = delete;
+};
+
+// Not thread-safe.
+struct CompactionRun {
+  CompactionRun(const CompactionOptions& opts, std::function<bool()> continues)
+      : options(opts), go_on(std::move(continues)), throttle(opts.bytes_per_second, go_on) {}
+
+  const CompactionOptions& options;
+  const std::function<bool()> go_on;
+  std::uint64_t min_waste_bytes = 0;  // CompactionLimits::min_waste_rows, in bytes
+  Throttle throttle;
+  CompactionProgress progress;
+  CompactionResult result;
+
+  void Report() const {
+    if (options.progress) options.progress(progress);
+  }
+};
+
+}  // namespace quarry::engine

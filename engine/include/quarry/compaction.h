@@ -1,0 +1,48 @@
+// Giving back the space of replaced and deleted vectors.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace quarry {
+
+// How far a compaction is: with the time so far, an estimate of the time left.
+struct CompactionProgress {
+  std::uint64_t rows_done = 0;  // live rows copied
+  std::uint64_t rows_total = 0;
+  std::uint64_t bytes_done = 0;  // of vectors written
+  std::uint64_t bytes_total = 0;
+};
+
+struct CompactionOptions {
+  // How much of the space of a collection's slabs dead rows may keep, 0 .. 1. Slabs of
+  // which they have more than half are always rewritten. 0: all space is given back.
+  double max_dead_share = 0.2;
+  // Rewrites every slab that has any dead row, and the one that takes rows, whatever
+  // max_dead_share says: afterwards no file of the store has a byte of the vectors that
+  // were deleted or replaced before the call, but those that a snapshot or a reader in
+  // another process still holds, and those go with them. What is published is published
+  // anew. The file system may keep the bytes of removed files on the disk.
+  bool erase = false;
+  // Bytes read and written, at most. 0: no limit.
+  std::uint64_t bytes_per_second = 0;
+  // Asked now and then; false ends the call with kCancelled. It may read and write the
+  // store, but not compact it, set sketches or close it. Null: go on.
+  std::function<bool()> go_on = nullptr;
+  // Told now and then, under the same terms. Null: nobody.
+  std::function<void(const CompactionProgress&)> progress = nullptr;
+};
+
+struct CompactionResult {
+  std::uint64_t slabs_read = 0;
+  std::uint64_t slabs_written = 0;
+  std::uint64_t rows = 0;             // copied
+  std::uint64_t dead_rows = 0;        // left behind
+  std::uint64_t bytes_written = 0;    // of files of slabs
+  std::uint64_t bytes_reclaimed = 0;  // files that are gone once no snapshot needs them,
+                                      // less those written
+  std::uint64_t catalog_bytes = 0;    // written to the catalog's log, about
+};
+
+}  // namespace quarry

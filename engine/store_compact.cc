@@ -1,0 +1,153 @@
+// The part of StoreCore that compacts: on request, and in the background.
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/compaction_plan.h"
+#include "engine/store_core.h"
+#include "format/keys.h"
+#include "format/status_macros.h"
+
+namespace quarry {
+namespace {
+
+using engine::CollectionView;
+using engine::SlabView;
+using storage::Family;
+
+// A plan's jobs leave slabs that another may merge; a writer that goes on adding to
+// them keeps no call from ending.
+constexpr int kMaxPlans = 4;
+
+engine::CompactionLimits LimitsFor(const CollectionView& view, const OpenOptions& open,
+                                   const engine::CompactionRun& run) {
+  const std::uint64_t row_bytes =
+      format::PlaneLayout::For(view.schema->level, view.schema->dim, 1).bytes_per_row();
+  engine::CompactionLimits limits;
+  limits.slab_rows = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(open.slab_bytes / row_bytes, 1, format::kMaxSlabRows));
+  limits.max_waste = run.options.erase ? 0 : run.options.max_dead_share;
+  limits.min_waste_rows = run.min_waste_bytes / row_bytes;
+  return limits;
+}
+
+// The slabs of one job, by number.
+struct Job {
+  std::vector<std::uint64_t> slabs;
+  std::uint64_t live = 0;
+  std::uint64_t bytes = 0;  // of them
+};
+
+std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLimits& limits) {
+  std::vector<Job> jobs;
+  for (const auto& planned : engine::PlanCompaction(engine::LoadsOf(view), limits)) {
+    Job job;
+    job.live = planned.live;
+    for (std::size_t i = 0; i < planned.count; ++i) {
+      job.slabs.push_back(view.slabs[planned.first + i].slab->number());
+    }
+    if (job.live > 0) {
+      job.bytes = format::PlaneLayout::For(view.schema->level, view.schema->dim,
+                                           static_cast<std::uint32_t>(job.live))
+                      .file_bytes;
+    }
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+}  // namespace
+
+Status StoreCore::CheckCompaction(const CompactionOptions& options) const {
+  if (!(options.max_dead_share >= 0 && options.max_dead_share <= 1)) {
+    return Status::InvalidArgument("max_dead_share is " + std::to_string(options.max_dead_share) +
+                                   "; expected 0 to 1");
+  }
+  QUARRY_TRY(CheckUsable());
+  if (options_.read_only) return Status::FailedPrecondition("the store was opened read-only");
+  return Status::Ok();
+}
+
+Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collection,
+                                            const CompactionOptions& options) {
+  QUARRY_TRY(CheckCompaction(options));
+  engine::CompactionRun run(
+      options, [this, &options] { return !closing_ && (!options.go_on || options.go_on()); });
+  Status first_damage;
+  for (const auto& [number, name] : CollectionNames()) {
+    if (collection && number != *collection) continue;
+    const std::string context = "collection " + name;
+    if (const Status sealed = Seal(number, options.max_dead_share, options.erase); !sealed.ok()) {
+      return sealed.WithContext(context);
+    }
+    const Status compacted = CompactCollection(number, run);
+    if (compacted.ok()) continue;
+    const Status told = compacted.WithContext(context);
+    if (compacted.code() != StatusCode::kCorruption) return told;
+    if (first_damage.ok()) first_damage = told;
+  }
+  if (!first_damage.ok()) return first_damage;
+  return run.result;
+}
+
+// A slab that is damaged keeps no other from being compacted; it is told of at the end.
+Status StoreCore::CompactCollection(std::uint32_t collection, engine::CompactionRun& run) {
+  Status first_damage;
+  for (int plan = 0; plan < kMaxPlans; ++plan) {
+    std::vector<Job> jobs;
+    {
+      QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+      const auto view = state->Find(collection);
+      if (view == nullptr) break;
+      jobs = JobsFor(*view, LimitsFor(*view, options_, run));
+    }
+    if (jobs.empty()) break;
+    for (const Job& job : jobs) {
+      run.progress.rows_total += job.live;
+      run.progress.bytes_total += job.bytes;
+    }
+    for (const Job& job : jobs) {
+      const CompactionProgress before = run.progress;
+      const Status done = RunJob(collection, job.slabs, run);
+      // What has died meanwhile, or was not to be done, is done with.
+      run.progress.rows_done = before.rows_done + job.live;
+      run.progress.bytes_done = before.bytes_done + job.bytes;
+      run.Report();
+      if (done.ok()) continue;
+      if (done.code() != StatusCode::kCorruption) return done;
+      if (first_damage.ok()) first_damage = done;
+      if (options_.log) {
+        options_.log(LogLevel::kError, "compaction passes over damaged rows: " + done.message());
+      }
+    }
+    if (run.options.erase) break;  // what dies from now on is not this call's
+  }
+  return first_damage;
+}
+
+// Lists the slab that takes rows as full when it is worth a compaction: the next write
+// begins another.
+Status StoreCore::Seal(std::uint32_t collection, double max_dead_share, bool erase) {
+  const std::lock_guard no_sketches(sketch_mutex_);
+  const std::lock_guard lock(write_mutex_);
+  QUARRY_TRY(CheckWritable());
+  const std::shared_ptr<const engine::State> base = current_.load();
+  const auto before = base->Find(collection);
+  if (before == nullptr || !before->has_active) return Status::Ok();
+  const SlabView& active = before->slabs.back();
+  const bool worth = active.dead_rows() > 0 && active.dead_rows() > max_dead_share * active.rows;
+  if (!worth && !erase) return Status::Ok();
+  QUARRY_TRY(Synced(active.slab->SyncSketch()));  // from now on it is trusted
+  auto view = std::make_shared<CollectionView>(*before);
+  view->has_active = false;
+  storage::CatalogBatch batch = catalog_->NewBatch();
+  batch.Put(Family::kDefault, format::ManifestKey(collection),
+            format::Encode(engine::ManifestOf(*view)));
+  batch.Put(Family::kDefault, format::CollectionStateKey(collection),
+            format::Encode(engine::StateOf(*view, store_state_.sequence + 1)));
+  auto list = base->collections();
+  std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
+  return CommitList(std::move(batch), store_state_, std::move(list));
+}
+
+}  // namespace quarry
