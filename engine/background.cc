@@ -1,5 +1,8 @@
 #include "engine/background.h"
 
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <utility>
@@ -44,6 +47,17 @@ void Background::Run() {
     }
     work_(go_on);
   }
+}
+
+// Not the idle classes: what holds a lock that writers wait for must get on.
+void LowerPriority() {
+  constexpr int kNice = 10;
+  constexpr int kWhoProcess = 1;                    // of ioprio_set(2): a thread
+  constexpr int kLowestBestEffort = (2 << 13) | 7;  // class 2, the last of its levels
+  const sched_param none = {};
+  (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+  (void)::syscall(SYS_ioprio_set, kWhoProcess, 0, kLowestBestEffort);
 }
 
 }  // namespace quarry::engine

@@ -43,4 +43,8 @@ class Background {
   pid_t pid_ = 0;       // of the process that has the thread
 };
 
+// Lets other threads have the processor and the disk before the calling one, from now
+// on. What the system refuses stays as it is.
+void LowerPriority();
+
 }  // namespace quarry::engine

@@ -120,7 +120,7 @@ Result<CollectionInfo> Collection::Info() const {
     const engine::SlabView& slab = view.slabs[i];
     info.dead_vectors += slab.dead_rows();
     info.slab_bytes += slab.file_bytes();
-    info.reclaimable_bytes += slab.dead_rows() * slab.slab->row_bytes();
+    info.reclaimable_bytes += engine::ReclaimableBytes(slab);
     info.slabs.push_back({.number = slab.slab->number(),
                           .first_row = slab.first_row,
                           .last_row = slab.last_row,

@@ -5,6 +5,7 @@
 // visible, then the old files go.
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -92,6 +93,7 @@ Status PutTombstones(const storage::CatalogView& catalog, std::uint32_t collecti
 Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
                          engine::CompactionRun& run) {
   const std::lock_guard no_other(sketch_mutex_);
+  const auto began = std::chrono::steady_clock::now();
   if (!run.go_on()) return Status::Cancelled("the compaction was cancelled");
   std::shared_ptr<const CollectionView> view;
   {
@@ -104,18 +106,27 @@ Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t
   if (sources.empty() || std::any_of(sources.begin(), sources.end(), damaged)) {
     return Status::Ok();
   }
+  if (options_.log) {
+    options_.log(LogLevel::kInfo, "collection " + view->name + ": compacting " +
+                                      std::to_string(sources.size()) + " slabs of " +
+                                      std::to_string(FileBytes(sources)) + " bytes with " +
+                                      std::to_string(LiveRows(sources)) + " live rows");
+  }
   NewSlab copy;
   if (LiveRows(sources) > 0) QUARRY_TRY(CopyForJob(*view, sources, run, copy));
   const Status swapped = SwapSlabs(collection, sources, copy, run);
   if (swapped.code() == StatusCode::kNotFound) return Status::Ok();  // dropped meanwhile
   QUARRY_TRY(swapped);
-  run.result.slabs_read += sources.size();
-  run.result.slabs_written += copy.view.slab == nullptr ? 0 : 1;
-  run.result.rows += copy.view.rows;
-  for (const SlabView& slab : sources) run.result.dead_rows += slab.dead_rows();
-  const std::uint64_t written = copy.view.slab == nullptr ? 0 : copy.view.file_bytes();
-  run.result.bytes_written += written;
-  run.result.bytes_reclaimed += FileBytes(sources) - std::min(written, FileBytes(sources));
+  CompactionRecord record;
+  record.ended = std::chrono::system_clock::now();
+  record.collection = view->name;
+  record.slabs = sources.size();
+  record.rows = copy.view.rows;
+  for (const SlabView& slab : sources) record.dead_rows += slab.dead_rows();
+  record.bytes = copy.view.slab == nullptr ? 0 : copy.view.file_bytes();
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  run.Add(record, FileBytes(sources));
+  Note(record);
   return Status::Ok();
 }
 
@@ -220,10 +231,18 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   if (copy.view.pca != nullptr) copy.view.pca->SetObsolete(false);
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
-  const Status committed = CommitList(std::move(batch), store_state_, std::move(list));
+  Status committed;
+  try {
+    committed = CommitList(std::move(batch), store_state_, std::move(list));
+  } catch (...) {  // std::bad_alloc: nobody knows how far it came
+    copy.kept = true;
+    Poison(Status::ReadOnly("no memory was left while a compaction was committed"));
+    throw;
+  }
   copy.kept = committed.ok() || committed.outcome() == Outcome::kUnknown;
   QUARRY_TRY(committed);
   run.result.catalog_bytes += catalog_bytes;
+  compacted_bytes_ += catalog_bytes;
   for (const SlabView& slab : now) engine::MarkObsolete(slab);
   return Status::Ok();
 }

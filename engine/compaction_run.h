@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -37,6 +38,16 @@ struct CompactionRun {
   Throttle throttle;
   CompactionProgress progress;
   CompactionResult result;
+
+  //   before   bytes of the files of the slabs that were read
+  void Add(const CompactionRecord& record, std::uint64_t before) {
+    result.slabs_read += record.slabs;
+    result.slabs_written += record.rows > 0 ? 1 : 0;
+    result.rows += record.rows;
+    result.dead_rows += record.dead_rows;
+    result.bytes_written += record.bytes;
+    result.bytes_reclaimed += before - std::min(record.bytes, before);
+  }
 
   void Report() const {
     if (options.progress) options.progress(progress);

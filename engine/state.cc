@@ -37,6 +37,10 @@ format::Manifest ManifestOf(const CollectionView& view) {
   return manifest;
 }
 
+std::uint64_t ReclaimableBytes(const SlabView& slab) {
+  return slab.dead_rows() * (slab.file_bytes() / slab.slab->capacity_rows());
+}
+
 format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequence) {
   format::CollectionState state;
   state.sequence = sequence;

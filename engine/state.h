@@ -78,6 +78,9 @@ struct CollectionView {
   std::optional<std::size_t> FindSlab(std::uint64_t row) const;
 };
 
+// What dead rows take of the files of a slab, about.
+std::uint64_t ReclaimableBytes(const SlabView& slab);
+
 // What the catalog keeps of a view's slabs.
 format::Manifest ManifestOf(const CollectionView& view);
 // What it keeps of its numbers. `sequence` is of the commit that leaves them so.

@@ -120,6 +120,9 @@ Result<CompactionResult> Store::Compact(const CompactionOptions& options) {
                           [&](OperationReport&) { return core_->Compact(std::nullopt, options); });
 }
 
+void Store::PauseCompaction() { core_->PauseCompaction(true); }
+void Store::ResumeCompaction() { core_->PauseCompaction(false); }
+
 Result<std::shared_ptr<const Snapshot>> Store::GetSnapshot() const {
   QUARRY_ASSIGN(auto state, core_->StateFor(nullptr));
   return std::shared_ptr<const Snapshot>(std::move(state));
@@ -134,8 +137,13 @@ Result<StoreInfo> Store::Info() const {
   const storage::Catalog& catalog = state->catalog().catalog();
   QUARRY_ASSIGN(info.catalog_bytes, catalog.DiskBytes());
   for (const auto& collection : state->collections()) {
-    for (const auto& slab : collection->slabs) info.slab_bytes += slab.file_bytes();
+    for (const auto& slab : collection->slabs) {
+      info.slab_bytes += slab.file_bytes();
+      info.dead_vectors += slab.dead_rows();
+      info.reclaimable_bytes += engine::ReclaimableBytes(slab);
+    }
   }
+  core_->AddCompactionInfo(info);
   QUARRY_ASSIGN(info.free_bytes, catalog.directory().FreeBytes());
   return info;
 }

@@ -1,6 +1,9 @@
 // The part of StoreCore that compacts: on request, and in the background.
 
 #include <algorithm>
+#include <chrono>
+#include <new>
+#include <thread>
 #include <utility>
 
 #include "engine/compaction_plan.h"
@@ -55,6 +58,13 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
   }
   return jobs;
 }
+
+// In the background, less waste than this is worth no compaction, but in slabs that are
+// mostly waste.
+constexpr std::uint64_t kMinWasteBytes = 1u << 20;
+constexpr std::chrono::seconds kRetry{60};
+constexpr std::chrono::milliseconds kPausedStep{20};
+constexpr std::size_t kRecords = 16;
 
 }  // namespace
 
@@ -148,6 +158,82 @@ Status StoreCore::Seal(std::uint32_t collection, double max_dead_share, bool era
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
   return CommitList(std::move(batch), store_state_, std::move(list));
+}
+
+bool StoreCore::WantsCompaction() const {
+  CompactionOptions options;
+  options.max_dead_share = options_.max_dead_share;
+  engine::CompactionRun run(options, nullptr);
+  run.min_waste_bytes = kMinWasteBytes;
+  const auto state = current_.load();
+  return std::any_of(
+      state->collections().begin(), state->collections().end(),
+      [&](const auto& view) { return !JobsFor(*view, LimitsFor(*view, options_, run)).empty(); });
+}
+
+void StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
+  if (std::chrono::steady_clock::now() < no_compaction_before_) return;
+  engine::LowerPriority();
+  CompactionOptions options;
+  options.max_dead_share = options_.max_dead_share;
+  options.bytes_per_second = options_.compact_bytes_per_second;
+  options.go_on = [&] {
+    while (compaction_paused_ && go_on() && !closing_ && sketch_calls_ == 0) {
+      std::this_thread::sleep_for(kPausedStep);
+    }
+    return go_on() && !closing_ && sketch_calls_ == 0;
+  };
+  try {
+    CompactAllInBackground(options, [&] { return go_on() && !closing_; });
+  } catch (const std::bad_alloc&) {
+    no_compaction_before_ = std::chrono::steady_clock::now() + kRetry;
+    if (options_.log) options_.log(LogLevel::kWarning, "no memory was left for a compaction");
+  }
+}
+
+// Gives way to SetSketches, for which a job that is under way is begun again.
+void StoreCore::CompactAllInBackground(const CompactionOptions& options,
+                                       const std::function<bool()>& go_on) {
+  for (const auto& [number, name] : CollectionNames()) {
+    Status done;
+    do {
+      while (const int calls = sketch_calls_) sketch_calls_.wait(calls);
+      engine::CompactionRun run(options, options.go_on);
+      run.min_waste_bytes = kMinWasteBytes;
+      done = CompactCollection(number, run);
+    } while (done.code() == StatusCode::kCancelled && go_on());
+    if (done.code() == StatusCode::kCancelled) return;
+    if (done.ok() || done.code() == StatusCode::kCorruption) continue;  // told by the job
+    no_compaction_before_ = std::chrono::steady_clock::now() + kRetry;
+    if (!options_.log) continue;
+    options_.log(LogLevel::kWarning, "collection " + name + ": not compacted: " + done.ToString());
+  }
+}
+
+void StoreCore::Note(const CompactionRecord& record) {
+  compacted_bytes_ += record.bytes;
+  if (options_.log) {
+    options_.log(LogLevel::kInfo, "collection " + record.collection + ": " +
+                                      std::to_string(record.slabs) +
+                                      " slabs were compacted: " + std::to_string(record.rows) +
+                                      " rows kept, " + std::to_string(record.dead_rows) +
+                                      " given up, " + std::to_string(record.bytes) +
+                                      " bytes written in " + std::to_string(record.seconds) + " s");
+  }
+  const std::lock_guard lock(compactions_mutex_);
+  compactions_.push_back(record);
+  if (compactions_.size() > kRecords) compactions_.pop_front();
+}
+
+void StoreCore::AddCompactionInfo(StoreInfo& info) const {
+  info.written_bytes = written_bytes_;
+  info.compacted_bytes = compacted_bytes_;
+  if (info.written_bytes > 0) {
+    info.write_amplification = static_cast<double>(info.written_bytes + info.compacted_bytes) /
+                               static_cast<double>(info.written_bytes);
+  }
+  const std::lock_guard lock(compactions_mutex_);
+  info.compactions.assign(compactions_.begin(), compactions_.end());
 }
 
 }  // namespace quarry

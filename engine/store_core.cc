@@ -42,6 +42,8 @@ std::string NewUuid() {
   return uuid;
 }
 
+// Of many commits that kill rows, the first starts the clock for a look at them all.
+constexpr std::chrono::milliseconds kCompactionDelay{250};
 constexpr std::size_t kMaxThreads = 1024;  // of searches, the caller's among them
 
 Status CheckOptions(const OpenOptions& options) {
@@ -61,6 +63,10 @@ Status CheckOptions(const OpenOptions& options) {
     return Status::InvalidArgument(
         "max_resident_bytes is " + std::to_string(options.max_resident_bytes) +
         "; expected 0 (no limit) or at least " + std::to_string(kMinResidentBytes));
+  }
+  if (!(options.max_dead_share >= 0 && options.max_dead_share <= 1)) {
+    return Status::InvalidArgument("max_dead_share is " + std::to_string(options.max_dead_share) +
+                                   "; expected 0 to 1");
   }
   if (options.publish_interval.count() < 0) {
     return Status::InvalidArgument("publish_interval is " +
@@ -157,6 +163,12 @@ void StoreCore::StartBackground() {
   if (LacksSketches()) background_->Wake();
   syncer_ = std::make_unique<engine::Background>(
       [this](const std::function<bool()>&) { SyncInBackground(); }, options_.sync_delay);
+  if (options_.compaction) {
+    compactor_ = std::make_unique<engine::Background>(
+        [this](const std::function<bool()>& go_on) { CompactInBackground(go_on); },
+        kCompactionDelay);
+    if (WantsCompaction()) compactor_->Wake();
+  }
   if (options_.scrub_bytes_per_second == 0) return;
   scrubber_ = std::make_unique<engine::Background>(
       [this](const std::function<bool()>& go_on) { Scrub(go_on); });
@@ -327,6 +339,7 @@ Status StoreCore::Close() {
   closing_ = true;
   if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
+  if (compactor_ != nullptr) compactor_->Stop();
   if (syncer_ != nullptr) syncer_->Stop();
   Status published;
   if (publisher_ != nullptr && publisher_->Stop()) published = Publish().status();

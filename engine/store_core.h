@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -79,6 +81,8 @@ class StoreCore {
   // In store_compact.cc, as Store::Compact; of one collection, if it is given.
   Result<CompactionResult> Compact(std::optional<std::uint32_t> collection,
                                    const CompactionOptions& options);
+  void PauseCompaction(bool pause) { compaction_paused_ = pause; }
+  void AddCompactionInfo(StoreInfo& info) const;
 
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
@@ -175,6 +179,10 @@ class StoreCore {
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
   // In store_compact.cc.
   Status CheckCompaction(const CompactionOptions& options) const;
+  bool WantsCompaction() const;
+  void CompactInBackground(const std::function<bool()>& go_on);
+  void CompactAllInBackground(const CompactionOptions& options, const std::function<bool()>& go_on);
+  void Note(const CompactionRecord& record);
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
   // In compaction_job.cc. CopyForJob REQUIRES that sketch_mutex_ is held.
@@ -237,8 +245,17 @@ class StoreCore {
   std::uint64_t published_sequence_ = 0;  // guarded by publish_mutex_
   std::atomic<std::uint64_t> stagings_ = 0;
 
+  std::atomic<bool> compaction_paused_ = false;
+  std::atomic<std::uint64_t> written_bytes_ = 0;    // by writes
+  std::atomic<std::uint64_t> compacted_bytes_ = 0;  // by compactions
+  mutable std::mutex compactions_mutex_;
+  std::deque<CompactionRecord> compactions_;  // guarded by compactions_mutex_
+  // Of the thread of compactor_.
+  std::chrono::steady_clock::time_point no_compaction_before_;
+
   // Null: not wanted. They stop first.
   std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up
+  std::unique_ptr<engine::Background> compactor_;   // compacts
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
   std::unique_ptr<engine::Background> scrubber_;    // looks for damage
   std::unique_ptr<engine::Publisher> publisher_;    // publishes at intervals

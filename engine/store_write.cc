@@ -108,7 +108,17 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
   }
   if (!commit.changed()) return;
   const Status committed = CommitChanges(commit, sync);
-  if (committed.ok()) return;
+  if (committed.ok()) {
+    bool waste = !commit.filled().empty();
+    for (const engine::CommitRequest* const request : group) {
+      if (!request->result->ok()) continue;
+      written_bytes_ += request->bytes;
+      const WriteResult& result = request->result->value();
+      waste |= result.replaced + result.deleted > 0;
+    }
+    if (compactor_ != nullptr && waste) compactor_->Wake();
+    return;
+  }
   // Answers that rest on what is not committed now are none, refusals included.
   for (std::size_t i = first_changed; i < group.size(); ++i) group[i]->result = committed;
 }

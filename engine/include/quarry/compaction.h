@@ -2,8 +2,10 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace quarry {
 
@@ -32,6 +34,17 @@ struct CompactionOptions {
   std::function<bool()> go_on = nullptr;
   // Told now and then, under the same terms. Null: nobody.
   std::function<void(const CompactionProgress&)> progress = nullptr;
+};
+
+// Slabs that became one, or none.
+struct CompactionRecord {
+  std::chrono::system_clock::time_point ended;
+  std::string collection;
+  std::uint64_t slabs = 0;      // read
+  std::uint64_t rows = 0;       // copied
+  std::uint64_t dead_rows = 0;  // left behind
+  std::uint64_t bytes = 0;      // written
+  double seconds = 0;
 };
 
 struct CompactionResult {

@@ -55,8 +55,18 @@ struct OpenOptions {
   // Whether the store may have threads of its own, each started when there is work for
   // it: one makes the sketches which full slabs lack, pca sketches above all, one at a
   // time, and Close waits for the step that it is at; one makes writes without sync
-  // durable; one scrubs, if scrub_bytes_per_second says so.
+  // durable; one compacts, if `compaction` says so; one scrubs, if
+  // scrub_bytes_per_second does.
   bool background = true;
+  // With `background`: space of deleted and replaced vectors is given back by itself, at
+  // low priority, soon after a collection has more than max_dead_share of it. In steady
+  // churn the vectors of a collection then take 1.3 times what is live, and two slabs.
+  // What is damaged is passed over, and logged; after another failure, which is logged,
+  // it is tried again a minute later at the earliest.
+  bool compaction = true;
+  double max_dead_share = 0.2;
+  // Bytes that this reads and writes, at most. 0: no limit.
+  std::uint64_t compact_bytes_per_second = 0;
   // Writes with WriteOptions::sync = false are durable this long after they return,
   // and the time of a sync more; earlier if a write with sync, Sync or Close comes
   // first. Without `background` it takes one of these.
@@ -135,10 +145,18 @@ class Snapshot {
 struct StoreInfo {
   std::string uuid;
   std::uint32_t format_version = 0;
-  std::uint64_t sequence = 0;       // of the last commit
-  std::uint64_t catalog_bytes = 0;  // on disk
-  std::uint64_t slab_bytes = 0;     // on disk
-  std::uint64_t free_bytes = 0;     // of the file system
+  std::uint64_t sequence = 0;           // of the last commit
+  std::uint64_t catalog_bytes = 0;      // on disk
+  std::uint64_t slab_bytes = 0;         // on disk
+  std::uint64_t free_bytes = 0;         // of the file system
+  std::uint64_t dead_vectors = 0;       // as CollectionInfo has it, of all collections
+  std::uint64_t reclaimable_bytes = 0;  // of that, too
+  // Since the store was opened:
+  std::uint64_t written_bytes = 0;    // by writes: vectors and records, about
+  std::uint64_t compacted_bytes = 0;  // by compactions
+  // Bytes written for each byte of writes; 1: nothing is written twice.
+  double write_amplification = 1;
+  std::vector<CompactionRecord> compactions;  // the last 16, the newest last
 };
 
 // An open store. Thread-safe. One process at a time writes; collections and
@@ -233,6 +251,11 @@ class Store {
   // Errors: kInvalidArgument, kCancelled (what was done stays), kCorruption naming the
   // first damaged rows, once all else is done, and those of a write.
   Result<CompactionResult> Compact(const CompactionOptions& options = {});
+
+  // No compaction of the background goes on, at once, or begins, until ResumeCompaction.
+  // Compact works all the same.
+  void PauseCompaction();
+  void ResumeCompaction();
 
   // The state as of now.
   // Errors: kFailedPrecondition.

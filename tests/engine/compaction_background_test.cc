@@ -1,0 +1,160 @@
+// Compaction by itself, beside what else the store does.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/engine/compaction_fixture.h"
+
+namespace quarry {
+namespace {
+
+using namespace testing_support;  // NOLINT(google-build-using-namespace)
+
+constexpr std::size_t kDim = 64;
+constexpr std::size_t kRows = 20000;  // 5 MiB: waste enough to be worth it
+
+class BackgroundCompactionTest : public testing::Test {
+ protected:
+  BackgroundCompactionTest() : rng_(RandomSeed()) { queries_ = RandomVectors(rng_, 2, kDim); }
+
+  void Open(std::uint64_t bytes_per_second = 0) {
+    OpenOptions options = ForCompaction();
+    options.background = true;
+    options.compact_bytes_per_second = bytes_per_second;
+    options.log = [this](LogLevel, std::string_view line) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(line);
+      logged_.notify_all();
+    };
+    store_.emplace(options);
+    collection_.emplace(store_->Create("c", {.dim = kDim}));
+    for (std::size_t first = 0; first < kRows; first += 1000) {
+      ASSERT_OK(Upsert(*collection_, Numbers(first, 1000), RandomVectors(rng_, 1000, kDim)));
+    }
+  }
+  void KillHalf() { ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows))); }
+  CompactionAnswers Answers() const { return CompactionAnswers::Of(*collection_, queries_); }
+  void WaitForLine(const std::string& text) {
+    std::unique_lock lock(mutex_);
+    logged_.wait(lock, [&] {
+      return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
+        return line.find(text) != std::string::npos;
+      });
+    });
+  }
+  // Until the store has no more waste than it allows, or too little to be worth it.
+  void WaitUntilCompacted() {
+    std::unique_lock lock(mutex_);
+    logged_.wait(lock, [&] {
+      const CollectionInfo info = Value(collection_->Info());
+      std::uint64_t rows = 0;
+      std::uint64_t dead = 0;
+      for (const SlabInfo& slab : info.slabs) {
+        if (slab.active) continue;
+        rows += slab.rows;
+        dead += slab.dead;
+      }
+      return dead * 5 <= rows || dead * (kDim * sizeof(float) + 16) < (1u << 20);
+    });
+  }
+
+  std::mutex mutex_;
+  std::condition_variable logged_;
+  std::vector<std::string> lines_;  // guarded by mutex_
+  std::mt19937 rng_;
+  Vectors queries_;
+  std::optional<TestStore> store_;
+  std::optional<Collection> collection_;
+};
+
+TEST_F(BackgroundCompactionTest, DeadRowsAreGivenUpByThemselves) {
+  Open();
+  KillHalf();
+  const auto before = Answers();
+  WaitUntilCompacted();
+  ExpectSame(Answers(), before);
+  ExpectSound(**store_);
+}
+
+TEST_F(BackgroundCompactionTest, WhatItDidIsTold) {
+  Open();
+  EXPECT_EQ(Value((*store_)->Info()).write_amplification, 1);
+  KillHalf();
+  WaitUntilCompacted();
+  WaitForLine("were compacted");
+  const StoreInfo info = Value((*store_)->Info());
+  ASSERT_FALSE(info.compactions.empty());
+  EXPECT_EQ(info.compactions[0].collection, "c");
+  EXPECT_GT(info.compactions[0].rows, 0u);
+  EXPECT_GT(info.compactions[0].dead_rows, 0u);
+  EXPECT_GT(info.compacted_bytes, info.compactions[0].bytes);
+  EXPECT_GT(info.write_amplification, 1);
+  EXPECT_LT(info.write_amplification, 2);
+}
+
+TEST_F(BackgroundCompactionTest, StoreOpenedWithDeadRowsIsCompacted) {
+  Open(/*bytes_per_second=*/1);
+  KillHalf();
+  collection_.reset();
+  OpenOptions options = ForCompaction();
+  options.background = true;
+  options.log = [this](LogLevel, std::string_view) {
+    const std::lock_guard lock(mutex_);
+    logged_.notify_all();
+  };
+  store_->Reopen(options);
+  collection_.emplace(store_->Get("c"));
+  WaitUntilCompacted();
+  ExpectSound(**store_);
+}
+
+TEST_F(BackgroundCompactionTest, CloseEndsAJobThatWouldTakeDays) {
+  Open(/*bytes_per_second=*/1);
+  KillHalf();
+  WaitForLine("compacting");
+  collection_.reset();
+  store_->Close();
+}
+
+TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongJob) {
+  Open(/*bytes_per_second=*/1);
+  KillHalf();
+  WaitForLine("compacting");
+  ASSERT_OK(collection_->SetSketches(SketchPolicy::kI8));
+  for (const SlabInfo& slab : Value(collection_->Info()).slabs) EXPECT_TRUE(slab.sketched);
+}
+
+TEST_F(BackgroundCompactionTest, PausedStoreCompactsOnRequestOnlyAndIsClosedAsEver) {
+  Open();
+  (*store_)->PauseCompaction();
+  KillHalf();
+  const auto before = Answers();
+  const CompactionResult result = Value((*store_)->Compact({.max_dead_share = 0}));
+  EXPECT_EQ(result.dead_rows, kRows / 2);  // all of them: nobody was quicker
+  ASSERT_OK(Delete(*collection_, EveryNth(4, 1, kRows)));
+  collection_.reset();
+  store_->Close();
+  store_->Open();
+  collection_.emplace(store_->Get("c"));
+  WaitUntilCompacted();
+  EXPECT_EQ(Count(*collection_), before.records.size() - EveryNth(4, 1, kRows).size());
+}
+
+TEST_F(BackgroundCompactionTest, ResumedStoreCompacts) {
+  Open();
+  (*store_)->PauseCompaction();
+  KillHalf();
+  (*store_)->ResumeCompaction();
+  WaitUntilCompacted();
+  ExpectSound(**store_);
+}
+
+}  // namespace
+}  // namespace quarry
