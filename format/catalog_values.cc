@@ -189,13 +189,17 @@ std::string Encode(const CollectionState& value) {
   return Finish(builder, fb::CreateCollectionState(builder, value.sequence, value.next_row,
                                                    value.next_auto_id, value.auto_ids_exhausted,
                                                    value.records, value.vectors, value.active_rows,
-                                                   value.active_first_row, value.active_last_row));
+                                                   value.active_first_row, value.active_last_row,
+                                                   value.expiring));
 }
 
 Result<CollectionState> DecodeCollectionState(std::string_view sealed) {
   QUARRY_ASSIGN(const auto table, Open<fb::CollectionState>(sealed, "collection state"));
   if (table->vectors() > table->records()) {
     return Bad("collection state", "more vectors than records");
+  }
+  if (table->expiring() > table->records()) {
+    return Bad("collection state", "more records with an expiry than records");
   }
   if (table->records() > table->next_row()) {
     return Bad("collection state", "more records than rows");
@@ -209,10 +213,11 @@ Result<CollectionState> DecodeCollectionState(std::string_view sealed) {
        table->active_last_row() >= table->next_row())) {
     return Bad("collection state", "the active slab's rows are out of range");
   }
-  return CollectionState{
-      table->sequence(),           table->next_row(),         table->next_auto_id(),
-      table->auto_ids_exhausted(), table->records(),          table->vectors(),
-      table->active_rows(),        table->active_first_row(), table->active_last_row()};
+  return CollectionState{table->sequence(),        table->next_row(),
+                         table->next_auto_id(),    table->auto_ids_exhausted(),
+                         table->records(),         table->vectors(),
+                         table->active_rows(),     table->active_first_row(),
+                         table->active_last_row(), table->expiring()};
 }
 
 std::string Encode(const RowRecord& value) {
@@ -223,7 +228,8 @@ std::string Encode(const RowRecord& value) {
   Offset<flatbuffers::Vector<std::uint8_t>> metadata;
   if (value.metadata) metadata = bytes(*value.metadata);
   const auto id = bytes(value.id);
-  return Finish(builder, fb::CreateRowRecord(builder, id, value.has_vector, metadata));
+  return Finish(builder, fb::CreateRowRecord(builder, id, value.has_vector, metadata,
+                                             value.expires_at_unix_ms));
 }
 
 Result<RowRecord> DecodeRowRecord(std::string_view sealed) {
@@ -236,6 +242,8 @@ Result<RowRecord> DecodeRowRecord(std::string_view sealed) {
   RowRecord record;
   record.id = text(*table->id());
   record.has_vector = table->has_vector();
+  record.expires_at_unix_ms = table->expires_at_unix_ms();
+  if (record.expires_at_unix_ms < 0) return Bad("row record", "its expiry is before 1970");
   if (table->metadata() != nullptr) record.metadata = text(*table->metadata());
   return record;
 }

@@ -16,11 +16,13 @@
 
 namespace quarry::format {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;          // the newest that is read
+inline constexpr std::uint32_t kFirstFormatVersion = 1;     // of new stores
+inline constexpr std::uint32_t kExpiringFormatVersion = 2;  // of those that had an expiry
 
 struct StoreRecord {
   std::string uuid;  // 36 characters
-  std::uint32_t format_version = kFormatVersion;
+  std::uint32_t format_version = kFirstFormatVersion;
   std::uint64_t created_unix_ms = 0;
 };
 
@@ -68,12 +70,20 @@ struct CollectionState {
   std::uint32_t active_rows = 0;
   std::uint64_t active_first_row = 0;
   std::uint64_t active_last_row = 0;
+  std::uint64_t expiring = 0;
 };
 
 struct RowRecord {
   std::string id;  // IdBytes
   bool has_vector = false;
   std::optional<std::string> metadata;  // EncodeMetadata
+  std::int64_t expires_at_unix_ms = 0;  // 0: never
+
+  bool expires() const { return expires_at_unix_ms != 0; }
+  // Whether it counts as deleted, at this time.
+  bool IsDue(std::int64_t now_unix_ms) const {
+    return expires() && expires_at_unix_ms <= now_unix_ms;
+  }
 };
 
 std::string Encode(const StoreRecord& value);

@@ -11,6 +11,10 @@
 namespace quarry::format {
 namespace {
 
+// Schemas have at most kMaxFields.
+constexpr std::uint32_t kExpiryField = 0xffffffff;
+constexpr std::size_t kExpiryKeyBytes = 4 + 4 + 8 + 8;
+
 std::string Numbered(std::string_view prefix, std::uint32_t collection) {
   std::string key(prefix);
   AppendBig32(key, collection);
@@ -115,6 +119,26 @@ std::string FieldKey(std::uint32_t collection, std::uint32_t field, std::string_
   key.append(ordered_value);
   AppendBig64(key, row);
   return key;
+}
+
+std::string ExpiryKey(std::uint32_t collection, std::int64_t expires_at_unix_ms,
+                      std::uint64_t row) {
+  std::string ordered;
+  AppendOrdered(ordered, expires_at_unix_ms);
+  return FieldKey(collection, kExpiryField, ordered, row);
+}
+
+std::string ExpiryEnd(std::uint32_t collection, std::int64_t now_unix_ms) {
+  // The first key behind a key is that key and a zero byte.
+  return ExpiryKey(collection, now_unix_ms, std::numeric_limits<std::uint64_t>::max()) + '\0';
+}
+
+bool IsExpiryKey(std::string_view key) {
+  return key.size() == kExpiryKeyBytes && LoadBig32(key.data() + 4) == kExpiryField;
+}
+
+std::int64_t ExpiryOfKey(std::string_view key) {
+  return static_cast<std::int64_t>(LoadBig64(key.data() + 8) ^ (std::uint64_t{1} << 63));
 }
 
 void AppendOrdered(std::string& out, bool value) { out.push_back(value ? '\1' : '\0'); }

@@ -52,6 +52,16 @@ std::uint64_t LastNumberOfKey(std::string_view key);  // row or chunk: the last 
 // of another.
 std::string FieldKey(std::uint32_t collection, std::uint32_t field, std::string_view ordered_value,
                      std::uint64_t row);
+
+// Also in family "fields": the expiries, in order of time, under the number of a field
+// that no schema has.
+std::string ExpiryKey(std::uint32_t collection, std::int64_t expires_at_unix_ms, std::uint64_t row);
+// The first key behind those of expiries up to `now_unix_ms`.
+std::string ExpiryEnd(std::uint32_t collection, std::int64_t now_unix_ms);
+bool IsExpiryKey(std::string_view key);
+// REQUIRES: IsExpiryKey(key)
+std::int64_t ExpiryOfKey(std::string_view key);
+
 void AppendOrdered(std::string& out, bool value);
 void AppendOrdered(std::string& out, std::int64_t value);
 void AppendOrdered(std::string& out, double value);  // not NaN; -0 as 0

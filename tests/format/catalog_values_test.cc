@@ -57,10 +57,11 @@ CollectionState SampleState() {
           .vectors = 30,
           .active_rows = 20,
           .active_first_row = 4000,
-          .active_last_row = 4999};
+          .active_last_row = 4999,
+          .expiring = 7};
 }
 
-RowRecord SampleRow() { return {"an id", true, std::string("\0meta\xff", 6)}; }
+RowRecord SampleRow() { return {"an id", true, std::string("\0meta\xff", 6), 1'700'000'000'000}; }
 
 // One kind of sealed value, with what its decoder does to given bytes.
 struct Kind {
@@ -83,7 +84,8 @@ Kind MakeKind(std::string name, std::string sealed, Result<T> (*decode)(std::str
 
 std::string Complaint(const StoreRecord& value) {
   if (value.uuid.size() != 36) return "uuid";
-  return value.format_version == kFormatVersion ? "" : "format version";
+  return value.format_version >= 1 && value.format_version <= kFormatVersion ? ""
+                                                                             : "format version";
 }
 
 std::string Complaint(const CollectionRecord& value) { return CheckSchema(value.schema).message(); }
@@ -105,6 +107,7 @@ std::string Complaint(const Manifest& value) {
 
 std::string Complaint(const CollectionState& value) {
   if (value.vectors > value.records || value.records > value.next_row) return "counts";
+  if (value.expiring > value.records) return "expiring";
   if (value.active_rows == 0) return "";
   if (value.active_rows > kMaxSlabRows) return "active rows";
   if (value.active_last_row < value.active_first_row) return "active order";
@@ -114,7 +117,8 @@ std::string Complaint(const CollectionState& value) {
 }
 
 std::string Complaint(const RowRecord& value) {
-  return value.id.empty() || value.id.size() > kMaxIdBytes ? "id" : "";
+  if (value.id.empty() || value.id.size() > kMaxIdBytes) return "id";
+  return value.expires_at_unix_ms >= 0 ? "" : "expiry";
 }
 
 std::vector<Kind> Kinds() {
@@ -345,6 +349,15 @@ TEST(CollectionState, RoundTrips) {
   EXPECT_EQ(back->active_rows, given.active_rows);
   EXPECT_EQ(back->active_first_row, given.active_first_row);
   EXPECT_EQ(back->active_last_row, given.active_last_row);
+  EXPECT_EQ(back->expiring, given.expiring);
+}
+
+TEST(CollectionState, WithoutExpiriesIsWhatItAlwaysWas) {
+  CollectionState state = SampleState();
+  state.expiring = 0;
+  const std::string without = Encode(state);
+  state.expiring = 1;
+  EXPECT_LT(without.size(), Encode(state).size());
 }
 
 TEST(CollectionState, OfAnEmptyCollectionRoundTrips) {
@@ -357,6 +370,7 @@ TEST(CollectionState, CountsOutOfRangeAreCorruption) {
   const std::vector<std::function<void(CollectionState&)>> changes = {
       [](auto& s) { s.vectors = s.records + 1; },
       [](auto& s) { s.records = s.next_row + 1; },
+      [](auto& s) { s.expiring = s.records + 1; },
       [](auto& s) { s.active_last_row = s.next_row; },
       [](auto& s) { s.active_last_row = s.active_first_row - 1; },
       [](auto& s) { s.active_last_row = s.active_first_row + s.active_rows - 2; },
@@ -380,6 +394,29 @@ TEST(RowRecord, RoundTrips) {
   EXPECT_EQ(back->id, SampleRow().id);
   EXPECT_TRUE(back->has_vector);
   EXPECT_EQ(back->metadata, SampleRow().metadata);
+  EXPECT_EQ(back->expires_at_unix_ms, SampleRow().expires_at_unix_ms);
+}
+
+TEST(RowRecord, IsDueFromItsExpiryOn) {
+  RowRecord record = SampleRow();
+  record.expires_at_unix_ms = 1000;
+  EXPECT_FALSE(record.IsDue(999));
+  EXPECT_TRUE(record.IsDue(1000));
+  EXPECT_TRUE(record.IsDue(1001));
+}
+
+TEST(RowRecord, WithoutExpiryIsNeverDueAndTakesNoBytesForIt) {
+  RowRecord record = SampleRow();
+  const std::size_t with_expiry = Encode(record).size();
+  record.expires_at_unix_ms = 0;
+  EXPECT_FALSE(record.IsDue(std::numeric_limits<std::int64_t>::max()));
+  EXPECT_LT(Encode(record).size(), with_expiry);
+}
+
+TEST(RowRecord, ExpiryBefore1970IsCorruption) {
+  RowRecord record = SampleRow();
+  record.expires_at_unix_ms = -1;
+  EXPECT_THAT(DecodeRowRecord(Encode(record)), Fails(StatusCode::kCorruption));
 }
 
 TEST(RowRecord, TellsNoMetadataFromEmptyMetadata) {

@@ -251,5 +251,30 @@ TEST(OrderedValues, FieldKeysOrderByFieldThenValueThenRow) {
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
 }
 
+TEST(ExpiryKeys, OrderByTimeThenRow) {
+  constexpr auto kLast = std::numeric_limits<std::int64_t>::max();
+  const std::vector<std::string> keys = {ExpiryKey(1, 0, 5),    ExpiryKey(1, 1, 900),
+                                         ExpiryKey(1, 255, 3),  ExpiryKey(1, 256, 2),
+                                         ExpiryKey(1, 256, 10), ExpiryKey(1, kLast, 0)};
+  EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
+}
+
+TEST(ExpiryKeys, ThoseUpToNowLieBeforeTheEnd) {
+  constexpr auto kLastRow = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_LT(ExpiryKey(1, 1000, kLastRow), ExpiryEnd(1, 1000));
+  EXPECT_GE(ExpiryKey(1, 1001, 0), ExpiryEnd(1, 1000));
+  EXPECT_LT(ExpiryKey(1, std::numeric_limits<std::int64_t>::max(), kLastRow), CollectionEnd(1));
+}
+
+TEST(ExpiryKeys, AreToldFromThoseOfFields) {
+  const std::string key = ExpiryKey(3, 1234567890123, 42);
+  EXPECT_TRUE(IsExpiryKey(key));
+  EXPECT_EQ(ExpiryOfKey(key), 1234567890123);
+  EXPECT_EQ(LastNumberOfKey(key), 42u);
+  EXPECT_FALSE(IsExpiryKey(FieldKey(3, kMaxFields - 1, Ordered(std::int64_t{5}), 42)));
+  EXPECT_GT(key, FieldKey(3, kMaxFields - 1, Ordered(std::int64_t{5}), 42));
+  EXPECT_FALSE(IsExpiryKey(key.substr(0, 23)));
+}
+
 }  // namespace
 }  // namespace quarry::format
