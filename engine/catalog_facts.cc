@@ -90,7 +90,10 @@ Result<StoreFacts> ReadFacts(const storage::CatalogView& view, const OnFault& on
   const auto record = Take<format::StoreRecord>(
       values, std::string(format::kStoreKey), "store record", format::DecodeStoreRecord, "", note);
   QUARRY_TRY(newer);
-  if (record) facts.uuid = record->uuid;
+  if (record) {
+    facts.uuid = record->uuid;
+    facts.format_version = record->format_version;
+  }
   const auto state = Take<format::StoreState>(values, std::string(format::kStateKey), "store state",
                                               format::DecodeStoreState, "", on_fault);
   facts.state_known = state.has_value();

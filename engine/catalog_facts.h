@@ -26,6 +26,7 @@ struct CollectionFacts {
 
 struct StoreFacts {
   std::string uuid;  // "": not known
+  std::uint32_t format_version = format::kFormatVersion;
   format::StoreState state;
   bool state_known = false;
   std::vector<CollectionFacts> collections;  // in order of their numbers

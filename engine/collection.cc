@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/expiry.h"
 #include "engine/reader.h"
 #include "engine/report.h"
 #include "engine/search.h"
@@ -20,7 +21,8 @@ Result<engine::Reader> ReaderOf(const StoreCore& core, std::uint32_t number,
   QUARRY_ASSIGN(auto state, core.StateFor(snapshot));
   auto view = state->Find(number);
   if (view == nullptr) return Status::NotFound("there is no collection " + name + " in this state");
-  return engine::Reader(std::move(state), std::move(view));
+  const std::int64_t now = view->expiring == 0 ? 0 : core.now_unix_ms();
+  return engine::Reader(std::move(state), std::move(view), now);
 }
 
 Result<WriteResult> Write(StoreCore& core, std::string_view operation, const std::string& name,
@@ -51,6 +53,14 @@ Result<WriteResult> Collection::UpdateMetadata(std::span<const Id> ids,
   return Write(*core_, "update_metadata", name_, batch, options);
 }
 
+Result<WriteResult> Collection::SetExpiry(std::span<const Id> ids,
+                                          std::span<const std::int64_t> expires_at_unix_ms,
+                                          const WriteOptions& options) {
+  Batch batch;
+  batch.SetExpiry(*this, ids, expires_at_unix_ms);
+  return Write(*core_, "set_expiry", name_, batch, options);
+}
+
 Result<WriteResult> Collection::Delete(std::span<const Id> ids, const WriteOptions& options) {
   Batch batch;
   batch.Delete(*this, ids);
@@ -75,7 +85,7 @@ Result<std::vector<bool>> Collection::Contains(std::span<const Id> ids,
 
 Result<std::uint64_t> Collection::Count(const ReadOptions& options) const {
   QUARRY_ASSIGN(const auto reader, ReaderOf(*core_, number_, name_, options.snapshot));
-  return reader.view().records;
+  return reader.Count();
 }
 
 Result<std::vector<Record>> Collection::Scroll(const ScrollOptions& options) const {
@@ -116,6 +126,9 @@ Result<CollectionInfo> Collection::Info() const {
   info.schema = *view.schema;
   info.records = view.records;
   info.vectors = view.vectors;
+  info.expiring = view.expiring;
+  QUARRY_ASSIGN(info.expired,
+                engine::CountDue(reader.state().catalog(), view, reader.now_unix_ms()));
   for (std::size_t i = 0; i < view.slabs.size(); ++i) {
     const engine::SlabView& slab = view.slabs[i];
     info.dead_vectors += slab.dead_rows();

@@ -151,6 +151,11 @@ class CollectionCheck final : public RowHandler {
     if (known && collection_.number >= state.next_collection) {
       AddFault("its number is not under the next that is given");
     }
+    if (collection_.state.expiring > 0 &&
+        context_.store.format_version < format::kExpiringFormatVersion) {
+      AddFault("it has records with an expiry, the store is of format " +
+               std::to_string(context_.store.format_version));
+    }
     if (known && collection_.state.sequence > state.sequence) {
       AddFault("it has seen commit " + std::to_string(collection_.state.sequence) +
                ", the store only " + std::to_string(state.sequence));
@@ -213,6 +218,10 @@ class CollectionCheck final : public RowHandler {
     if (references_.records() != state.records) {
       AddFault("there are " + std::to_string(references_.records()) + " records; the state says " +
                std::to_string(state.records));
+    }
+    if (references_.expiring() != state.expiring) {
+      AddFault("there are " + std::to_string(references_.expiring()) +
+               " records with an expiry; the state says " + std::to_string(state.expiring));
     }
     if (live_ != state.vectors) {
       AddFault("there are " + std::to_string(live_) + " live vectors; the state says " +

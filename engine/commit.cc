@@ -61,7 +61,8 @@ Status Commit::Apply(const Prepared& op) {
     case Kind::kInsert:
       return Add(*draft, op, old);
     case Kind::kUpdateMetadata:
-      return UpdateMetadata(*draft, op, old);
+    case Kind::kSetExpiry:
+      return Update(*draft, op, old);
     case Kind::kDelete:
       return Delete(*draft, op, old);
   }
@@ -78,28 +79,29 @@ Status Commit::Add(Draft& draft, const Prepared& op,
   const std::uint64_t first_row = view.next_row;
 
   for (std::size_t i = 0; i < op.records; ++i) {
+    bool replaces = false;
     if (i < old.size() && old[i]) {
-      if (op.kind == Kind::kInsert) {
+      QUARRY_ASSIGN(const Found found, Find(draft, *old[i], /*with_record=*/false));
+      replaces = !found.due;
+      if (replaces && op.kind == Kind::kInsert) {
         QUARRY_ASSIGN(const Id id, format::IdFromBytes(ids[i], id_type));
         return Status::AlreadyExists("collection " + view.name + ": record " + std::to_string(i) +
                                      ": id " + id.ToString() + " is there already");
       }
-      QUARRY_ASSIGN(const std::uint64_t old_row, format::DecodeRow(*old[i]));
-      QUARRY_TRY(Kill(draft, old_row));
-      ++result_.replaced;
-    } else {
-      ++result_.inserted;
+      QUARRY_TRY(Kill(draft, found));
     }
+    ++(replaces ? result_.replaced : result_.inserted);
     const std::uint64_t row = first_row + i;
     format::RowRecord record;
     record.id = ids[i];
     record.has_vector = op.has_vectors;
     if (!op.metadata.empty()) record.metadata = op.metadata[i];
+    if (!op.expires_at_unix_ms.empty()) record.expires_at_unix_ms = op.expires_at_unix_ms[i];
     if (!Seeded(SeededBug::kIdLeftOut) || i >= old.size() || !old[i]) {
       batch_.Put(Family::kIds, format::IdKey(view.number, ids[i]), format::EncodeRow(row));
     }
     batch_.Put(Family::kRows, format::RowKey(view.number, row), format::Encode(record));
-    QUARRY_TRY(PutEntries(draft, row, record.metadata));
+    QUARRY_TRY(PutEntries(draft, row, record));
     if (id_type == IdType::kU64 && !op.ids.empty()) {
       QUARRY_ASSIGN(const Id id, format::IdFromBytes(ids[i], id_type));
       const bool last = id.number() == std::numeric_limits<std::uint64_t>::max();
@@ -147,47 +149,76 @@ Status Commit::CheckNotAssigned(const Draft& draft, const Prepared& op) const {
   return Status::Ok();
 }
 
-Status Commit::UpdateMetadata(Draft& draft, const Prepared& op,
-                              const std::vector<std::optional<std::string>>& old) {
+Status Commit::Update(Draft& draft, const Prepared& op,
+                      const std::vector<std::optional<std::string>>& old) {
   const CollectionView& view = draft.view;
   for (std::size_t i = 0; i < op.records; ++i) {
-    if (!old[i]) {
+    Found found;
+    if (old[i]) {
+      QUARRY_ASSIGN(found, Find(draft, *old[i], /*with_record=*/true));
+    }
+    if (!old[i] || found.due) {
       QUARRY_ASSIGN(const Id id, format::IdFromBytes(op.ids[i], view.schema->id_type));
       return Status::NotFound("collection " + view.name + ": record " + std::to_string(i) +
                               ": there is no id " + id.ToString());
     }
-    QUARRY_ASSIGN(const std::uint64_t row, format::DecodeRow(*old[i]));
-    QUARRY_ASSIGN(const std::string sealed, ReadRowRecord(draft, row));
-    QUARRY_TRY(DeleteEntries(draft, row, sealed));
-    QUARRY_ASSIGN(format::RowRecord record, format::DecodeRowRecord(sealed));
-    record.metadata = op.metadata[i];
-    batch_.Put(Family::kRows, format::RowKey(view.number, row), format::Encode(record));
-    QUARRY_TRY(PutEntries(draft, row, record.metadata));
+    format::RowRecord& record = *found.record;
+    QUARRY_TRY(DeleteEntries(draft, found.row, record));
+    if (op.kind == Kind::kSetExpiry) {
+      record.expires_at_unix_ms = op.expires_at_unix_ms[i];
+    } else {
+      record.metadata = op.metadata[i];
+    }
+    batch_.Put(Family::kRows, format::RowKey(view.number, found.row), format::Encode(record));
+    QUARRY_TRY(PutEntries(draft, found.row, record));
     ++result_.updated;
   }
   changed_ = true;
   return Status::Ok();
 }
 
+// What has expired goes as well, but does not count: it was not there.
 Status Commit::Delete(Draft& draft, const Prepared& op,
                       const std::vector<std::optional<std::string>>& old) {
   for (std::size_t i = 0; i < op.records; ++i) {
     if (!old[i]) continue;
-    QUARRY_ASSIGN(const std::uint64_t row, format::DecodeRow(*old[i]));
-    QUARRY_TRY(Kill(draft, row));
+    QUARRY_ASSIGN(const Found found, Find(draft, *old[i], /*with_record=*/false));
+    const bool counts = op.due_by ? found.record && found.record->IsDue(*op.due_by) : !found.due;
+    if (op.due_by && !counts) continue;
+    QUARRY_TRY(Kill(draft, found));
     batch_.Delete(Family::kIds, format::IdKey(draft.view.number, op.ids[i]));
-    ++result_.deleted;
+    if (counts) ++result_.deleted;
     changed_ = true;
   }
   return Status::Ok();
 }
 
-Status Commit::Kill(Draft& draft, std::uint64_t row) {
-  CollectionView& view = draft.view;
-  if (!view.schema->fields.empty()) {
-    QUARRY_ASSIGN(const std::string sealed, ReadRowRecord(draft, row));
-    QUARRY_TRY(DeleteEntries(draft, row, sealed));
+Result<Commit::Found> Commit::Find(const Draft& draft, const std::string& row_value,
+                                   bool with_record) {
+  const CollectionView& view = draft.view;
+  Found found;
+  QUARRY_ASSIGN(found.row, format::DecodeRow(row_value));
+  if (!with_record && view.schema->fields.empty() && view.expiring == 0) return found;
+  QUARRY_ASSIGN(const auto sealed,
+                catalog_.Get(Family::kRows, format::RowKey(view.number, found.row)));
+  if (!sealed) {
+    return Status::Corruption("collection " + view.name + ": row " + std::to_string(found.row) +
+                              " has an id but no record");
   }
+  auto record = format::DecodeRowRecord(*sealed);
+  if (!record.ok()) {
+    return record.status().WithContext("collection " + view.name + ": row " +
+                                       std::to_string(found.row));
+  }
+  found.record = *std::move(record);
+  found.due = found.record->IsDue(context_.now_unix_ms);
+  return found;
+}
+
+Status Commit::Kill(Draft& draft, const Found& found) {
+  CollectionView& view = draft.view;
+  const std::uint64_t row = found.row;
+  if (found.record) QUARRY_TRY(DeleteEntries(draft, row, *found.record));
   batch_.Delete(Family::kRows, format::RowKey(view.number, row));
   --view.records;
 
@@ -208,28 +239,30 @@ Status Commit::Kill(Draft& draft, std::uint64_t row) {
   return Status::Ok();
 }
 
-Result<std::string> Commit::ReadRowRecord(const Draft& draft, std::uint64_t row) {
-  QUARRY_ASSIGN(auto sealed, catalog_.Get(Family::kRows, format::RowKey(draft.view.number, row)));
-  if (!sealed) {
-    return Status::Corruption("collection " + draft.view.name + ": row " + std::to_string(row) +
-                              " has an id but no record");
+Status Commit::PutEntries(Draft& draft, std::uint64_t row, const format::RowRecord& record) {
+  CollectionView& view = draft.view;
+  if (record.expires()) {
+    batch_.Put(Family::kFields, format::ExpiryKey(view.number, record.expires_at_unix_ms, row), {});
+    ++view.expiring;
+    view.first_expiry_unix_ms = std::min(view.first_expiry_unix_ms, record.expires_at_unix_ms);
   }
-  return *std::move(sealed);
-}
-
-Status Commit::PutEntries(Draft& draft, std::uint64_t row,
-                          const std::optional<std::string>& metadata) {
-  if (!metadata) return Status::Ok();
-  const CollectionView& view = draft.view;
+  if (!record.metadata) return Status::Ok();
   return format::ForEachField(
-      *metadata, view.schema->fields, [&](std::uint32_t field, std::string_view ordered) {
+      *record.metadata, view.schema->fields, [&](std::uint32_t field, std::string_view ordered) {
         batch_.Put(Family::kFields, format::FieldKey(view.number, field, ordered, row), {});
       });
 }
 
-Status Commit::DeleteEntries(Draft& draft, std::uint64_t row, const std::string& sealed_record) {
-  const CollectionView& view = draft.view;
-  QUARRY_ASSIGN(const format::RowRecord record, format::DecodeRowRecord(sealed_record));
+Status Commit::DeleteEntries(Draft& draft, std::uint64_t row, const format::RowRecord& record) {
+  CollectionView& view = draft.view;
+  if (record.expires()) {
+    if (view.expiring == 0) {
+      return Status::Corruption("collection " + view.name + ": row " + std::to_string(row) +
+                                " has an expiry; the state says that no record has");
+    }
+    batch_.Delete(Family::kFields, format::ExpiryKey(view.number, record.expires_at_unix_ms, row));
+    if (--view.expiring == 0) view.first_expiry_unix_ms = CollectionView().first_expiry_unix_ms;
+  }
   if (!record.metadata) return Status::Ok();
   return format::ForEachField(
       *record.metadata, view.schema->fields, [&](std::uint32_t field, std::string_view ordered) {
@@ -258,8 +291,20 @@ void Commit::WriteCollection(Draft& draft) {
   batch_.Put(Family::kDefault, format::ManifestKey(view.number), format::Encode(ManifestOf(view)));
 }
 
+Status Commit::RaiseFormatVersion() {
+  QUARRY_ASSIGN(const auto value, catalog_.Get(Family::kDefault, format::kStoreKey));
+  if (!value) return Status::Corruption("the catalog has no store record");
+  QUARRY_ASSIGN(format::StoreRecord record, format::DecodeStoreRecord(*value));
+  if (record.format_version >= format::kExpiringFormatVersion) return Status::Ok();
+  record.format_version = format::kExpiringFormatVersion;
+  batch_.Put(Family::kDefault, format::kStoreKey, format::Encode(record));
+  return Status::Ok();
+}
+
 Status Commit::Finish() {
   for (auto& [number, draft] : drafts_) {
+    const bool first_expiry = draft.view.expiring > 0 && base_->Find(number)->expiring == 0;
+    if (first_expiry) QUARRY_TRY(RaiseFormatVersion());
     if (!Seeded(SeededBug::kTombstonesLeftOut)) QUARRY_TRY(WriteTombstones(draft));
     WriteCollection(draft);
   }

@@ -29,6 +29,7 @@ struct CommitContext {
   std::string store_uuid;
   std::uint64_t slab_bytes = 0;     // OpenOptions
   std::uint64_t reserve_bytes = 0;  // OpenOptions
+  std::int64_t now_unix_ms = 0;     // records that are due by then are not there
 };
 
 // Whether `needed_bytes` more leave the reserve free. Errors: kNoSpace, kIoError.
@@ -85,11 +86,17 @@ class Commit {
 
  private:
   struct Draft;
+  // A row that an id leads to.
+  struct Found {
+    std::uint64_t row = 0;
+    std::optional<format::RowRecord> record;  // unset: not needed to end its life
+    bool due = false;                         // it has expired
+  };
 
   Result<Draft*> DraftOf(std::uint32_t collection);
   Status Add(Draft& draft, const Prepared& op, const std::vector<std::optional<std::string>>& old);
-  Status UpdateMetadata(Draft& draft, const Prepared& op,
-                        const std::vector<std::optional<std::string>>& old);
+  Status Update(Draft& draft, const Prepared& op,
+                const std::vector<std::optional<std::string>>& old);
   Status Delete(Draft& draft, const Prepared& op,
                 const std::vector<std::optional<std::string>>& old);
 
@@ -99,12 +106,16 @@ class Commit {
   Status StartSlab(Draft& draft, std::size_t pending_rows);
   // As CollectionView::Find, for rows that are not written, too.
   std::optional<CollectionView::Place> PlaceOf(const CollectionView& view, std::uint64_t row) const;
+  //   row_value   of family ids
+  Result<Found> Find(const Draft& draft, const std::string& row_value, bool with_record);
   // Ends the life of a row: its record, entries and vector.
-  Status Kill(Draft& draft, std::uint64_t row);
-  Status PutEntries(Draft& draft, std::uint64_t row, const std::optional<std::string>& metadata);
-  Status DeleteEntries(Draft& draft, std::uint64_t row, const std::string& sealed_record);
-  Result<std::string> ReadRowRecord(const Draft& draft, std::uint64_t row);
+  Status Kill(Draft& draft, const Found& found);
+  // In family fields, for declared fields and expiry.
+  Status PutEntries(Draft& draft, std::uint64_t row, const format::RowRecord& record);
+  Status DeleteEntries(Draft& draft, std::uint64_t row, const format::RowRecord& record);
   Status WriteTombstones(Draft& draft);
+  // The first expiry of a collection makes the store one that older libraries refuse.
+  Status RaiseFormatVersion();
   void WriteCollection(Draft& draft);
 
   const CommitContext& context_;

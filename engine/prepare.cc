@@ -31,6 +31,11 @@ Status CheckCounts(const Batch::Operation& op, const CollectionSchema& schema) {
     return Status::InvalidArgument("vectors are null for " + std::to_string(r.vectors.rows) +
                                    " records; expected their data, or no vectors at all");
   }
+  const auto check_expiries = [&](std::size_t n) {
+    if (op.kind != Kind::kSetExpiry && r.expires_at_unix_ms.empty()) return Status::Ok();
+    if (r.expires_at_unix_ms.size() == n) return Status::Ok();
+    return differ("expiries", r.expires_at_unix_ms.size(), n);
+  };
   const bool adds = op.kind == Kind::kUpsert || op.kind == Kind::kInsert;
   if (r.ids.empty() && adds) {
     const std::size_t n = r.vectors.data != nullptr ? r.vectors.rows : r.metadata.size();
@@ -41,10 +46,11 @@ Status CheckCounts(const Batch::Operation& op, const CollectionSchema& schema) {
     }
     if (!r.metadata.empty() && r.metadata.size() != n)
       return differ("metadata", r.metadata.size(), n);
-    return Status::Ok();
+    return check_expiries(n);
   }
   const std::size_t n = r.ids.size();
   if (op.kind == Kind::kDelete) return Status::Ok();
+  QUARRY_TRY(check_expiries(n));
   if (op.kind == Kind::kUpdateMetadata || !r.metadata.empty()) {
     if (r.metadata.size() != n) return differ("metadata", r.metadata.size(), n);
   }
@@ -84,6 +90,17 @@ Status PrepareMetadata(const Batch::Operation& op, const CollectionSchema& schem
     if (!fields.ok()) return fields.WithContext(NameOf(i));
     out.metadata.emplace_back(std::move(encoded).value());
   }
+  return Status::Ok();
+}
+
+Status PrepareExpiries(const Batch::Operation& op, Prepared& out) {
+  const std::span<const std::int64_t> given = op.records.expires_at_unix_ms;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i] >= 0) continue;
+    return Status::InvalidArgument(NameOf(i) + ": expires_at_unix_ms is " +
+                                   std::to_string(given[i]) + "; expected 0 (never) or more");
+  }
+  out.expires_at_unix_ms.assign(given.begin(), given.end());
   return Status::Ok();
 }
 
@@ -153,6 +170,7 @@ Result<std::vector<Prepared>> Prepare(const State& state, const StoreCore* store
       return in_context(s);
     }
     if (Status s = PrepareMetadata(op, schema, out); !s.ok()) return in_context(s);
+    if (Status s = PrepareExpiries(op, out); !s.ok()) return in_context(s);
     if (Status s = PrepareVectors(op.records.vectors, schema, kernels, out); !s.ok()) {
       return in_context(s);
     }

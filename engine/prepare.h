@@ -26,6 +26,8 @@ struct Prepared {
   std::vector<float> scales;                         // [records]; empty where the level has none
   std::vector<double> norms;                         // [records] canonical squared norms
   std::vector<std::optional<std::string>> metadata;  // [records] encoded, or empty
+  std::vector<std::int64_t> expires_at_unix_ms;      // [records], or empty: never
+  std::optional<std::int64_t> due_by;                // of kDelete: only what expires by then
   std::uint64_t next_auto_id = 0;                    // numbers under this are not assigned any more
   bool auto_ids_exhausted = false;
 };

@@ -27,7 +27,7 @@ std::pair<std::uint64_t, std::uint64_t> RowRange(const SlabView& slab, std::uint
 }
 
 Result<LiveRows> LiveRowsIn(const storage::CatalogView& catalog, const CollectionView& view,
-                            std::uint64_t first, std::uint64_t last) {
+                            std::uint64_t first, std::uint64_t last, std::int64_t now_unix_ms) {
   LiveRows live;
   Status inner;
   QUARRY_TRY(catalog.Scan(storage::Family::kRows, format::RowKey(view.number, first),
@@ -35,7 +35,8 @@ Result<LiveRows> LiveRowsIn(const storage::CatalogView& catalog, const Collectio
                           [&](std::string_view key, std::string_view value) {
                             const auto record = format::DecodeRowRecord(value);
                             inner = record.status();
-                            if (!record.ok() || !record->has_vector) return record.ok();
+                            if (!record.ok()) return false;
+                            if (!record->has_vector || record->IsDue(now_unix_ms)) return true;
                             live.rows.push_back(format::LastNumberOfKey(key));
                             if (live.ids.size() >= kIdsKept) return true;
                             auto id = format::IdFromBytes(record->id, view.schema->id_type);
@@ -73,8 +74,8 @@ Result<std::uint64_t> LeaveOutQuarantined(const Reader& reader,
     for (const auto& [first, last] : slab.slab->Quarantined()) {
       if (first >= slab.rows) continue;
       const auto range = RowRange(slab, first, std::min(last, slab.rows - 1));
-      QUARRY_ASSIGN(LiveRows live,
-                    LiveRowsIn(reader.state().catalog(), view, range.first, range.second));
+      QUARRY_ASSIGN(LiveRows live, LiveRowsIn(reader.state().catalog(), view, range.first,
+                                              range.second, reader.now_unix_ms()));
       if (chosen) {
         if (sorted.empty()) sorted = *chosen;
         std::sort(sorted.begin(), sorted.end());

@@ -20,14 +20,14 @@ namespace quarry::engine {
 std::pair<std::uint64_t, std::uint64_t> RowRange(const SlabView& slab, std::uint32_t first,
                                                  std::uint32_t last);
 
-// Records with vectors among rows first .. last.
+// Records with vectors among rows first .. last, without those that have expired.
 struct LiveRows {
   std::vector<std::uint64_t> rows;
   std::vector<Id> ids;  // of the first 1000
 };
 // Errors: kCorruption, kIoError.
 Result<LiveRows> LiveRowsIn(const storage::CatalogView& catalog, const CollectionView& view,
-                            std::uint64_t first, std::uint64_t last);
+                            std::uint64_t first, std::uint64_t last, std::int64_t now_unix_ms);
 
 // "collection c: slab 3: rows 10 to 14 (ids 7, 8 and 3 more)".
 std::string DescribeRows(const CollectionView& view, const SlabView& slab,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/expiry.h"
 #include "format/keys.h"
 #include "format/levels.h"
 #include "format/metadata.h"
@@ -23,7 +24,28 @@ Status Reader::Bad(const std::string& what) const {
   return Status::Corruption("collection " + view_->name + ": " + what);
 }
 
+Result<std::uint64_t> Reader::Count() const {
+  QUARRY_ASSIGN(const std::uint64_t due, CountDue(state_->catalog(), *view_, now_unix_ms_));
+  return view_->records - due;
+}
+
 Result<std::vector<std::optional<std::uint64_t>>> Reader::RowsOf(std::span<const Id> ids) const {
+  QUARRY_ASSIGN(auto rows, StoredRowsOf(ids));
+  if (now_unix_ms_ < view_->first_expiry_unix_ms) return rows;
+  std::vector<std::uint64_t> present;
+  for (const auto& row : rows) {
+    if (row) present.push_back(*row);
+  }
+  QUARRY_ASSIGN(const auto records, RecordsOf(present));
+  std::size_t next = 0;
+  for (auto& row : rows) {
+    if (row && records[next++].IsDue(now_unix_ms_)) row.reset();
+  }
+  return rows;
+}
+
+Result<std::vector<std::optional<std::uint64_t>>> Reader::StoredRowsOf(
+    std::span<const Id> ids) const {
   std::vector<std::string> keys;
   keys.reserve(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -79,6 +101,7 @@ Result<Record> Reader::ToRecord(std::uint64_t row, const format::RowRecord& stor
   QUARRY_ASSIGN(record.id, format::IdFromBytes(stored.id, view_->schema->id_type));
   record.row = row;
   record.has_vector = stored.has_vector;
+  record.expires_at_unix_ms = stored.expires_at_unix_ms;
   if (with.metadata && stored.metadata) {
     QUARRY_ASSIGN(record.metadata, format::DecodeMetadata(*stored.metadata));
   }
@@ -90,7 +113,7 @@ Result<Record> Reader::ToRecord(std::uint64_t row, const format::RowRecord& stor
 
 Result<std::vector<std::optional<Record>>> Reader::Get(std::span<const Id> ids,
                                                        const With& with) const {
-  QUARRY_ASSIGN(const auto rows, RowsOf(ids));
+  QUARRY_ASSIGN(const auto rows, StoredRowsOf(ids));
   std::vector<std::uint64_t> present;
   for (const auto& row : rows) {
     if (row) present.push_back(*row);
@@ -100,7 +123,9 @@ Result<std::vector<std::optional<Record>>> Reader::Get(std::span<const Id> ids,
   std::size_t next = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i]) continue;
-    QUARRY_ASSIGN(records[i], ToRecord(*rows[i], stored[next++], with));
+    const format::RowRecord& record = stored[next++];
+    if (record.IsDue(now_unix_ms_)) continue;
+    QUARRY_ASSIGN(records[i], ToRecord(*rows[i], record, with));
   }
   return records;
 }
@@ -122,22 +147,31 @@ Result<std::vector<Record>> Reader::ScrollById(const ScrollOptions& options) con
     // The first key behind a key is that key and a zero byte.
     begin = format::IdKey(view_->number, format::IdBytes(*options.after_id)) + '\0';
   }
-  std::vector<std::uint64_t> rows;
-  Status inner;
-  QUARRY_TRY(state_->catalog().Scan(Family::kIds, begin, format::CollectionEnd(view_->number),
-                                    [&](std::string_view, std::string_view value) {
-                                      const auto row = format::DecodeRow(value);
-                                      if (!row.ok()) inner = row.status();
-                                      if (row.ok()) rows.push_back(*row);
-                                      return row.ok() && rows.size() < options.limit;
-                                    }));
-  QUARRY_TRY(inner);
-  QUARRY_ASSIGN(const auto stored, RecordsOf(rows));
+  // What has expired is passed over, and the page filled from behind.
   std::vector<Record> records;
-  records.reserve(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    QUARRY_ASSIGN(Record record, ToRecord(rows[i], stored[i], options.with));
-    records.push_back(std::move(record));
+  for (bool more = true; more && records.size() < options.limit;) {
+    const std::size_t wanted = options.limit - records.size();
+    std::vector<std::uint64_t> rows;
+    Status inner;
+    const std::string end = format::CollectionEnd(view_->number);
+    QUARRY_TRY(state_->catalog().Scan(Family::kIds, begin, end,
+                                      [&](std::string_view key, std::string_view value) {
+                                        const auto row = format::DecodeRow(value);
+                                        if (!row.ok()) inner = row.status();
+                                        if (row.ok()) rows.push_back(*row);
+                                        if (rows.size() == wanted) {
+                                          begin.assign(key).push_back('\0');
+                                        }
+                                        return row.ok() && rows.size() < wanted;
+                                      }));
+    QUARRY_TRY(inner);
+    more = rows.size() == wanted;
+    QUARRY_ASSIGN(const auto stored, RecordsOf(rows));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (stored[i].IsDue(now_unix_ms_)) continue;
+      QUARRY_ASSIGN(Record record, ToRecord(rows[i], stored[i], options.with));
+      records.push_back(std::move(record));
+    }
   }
   return records;
 }
@@ -152,6 +186,7 @@ Result<std::vector<Record>> Reader::ScrollByRow(const ScrollOptions& options) co
       [&](std::string_view key, std::string_view value) {
         const std::uint64_t row = format::LastNumberOfKey(key);
         const auto stored = format::DecodeRowRecord(value);
+        if (stored.ok() && stored->IsDue(now_unix_ms_)) return true;
         auto record = stored.ok() ? ToRecord(row, *stored, options.with)
                                   : Result<Record>(Bad("row " + std::to_string(row) + ": " +
                                                        stored.status().message()));

@@ -19,14 +19,20 @@
 
 namespace quarry::engine {
 
-// One collection in one state. Thread-safe.
+// One collection in one state, at one time: records that are due by then are not there.
+// Thread-safe.
 class Reader {
  public:
-  Reader(std::shared_ptr<const State> state, std::shared_ptr<const CollectionView> view)
-      : state_(std::move(state)), view_(std::move(view)) {}
+  Reader(std::shared_ptr<const State> state, std::shared_ptr<const CollectionView> view,
+         std::int64_t now_unix_ms)
+      : state_(std::move(state)), view_(std::move(view)), now_unix_ms_(now_unix_ms) {}
 
   const State& state() const { return *state_; }
   const CollectionView& view() const { return *view_; }
+  std::int64_t now_unix_ms() const { return now_unix_ms_; }
+
+  // How many records there are. Errors: kCorruption, kIoError.
+  Result<std::uint64_t> Count() const;
 
   // Rows of ids, nullopt where there is none.
   // Errors: kInvalidArgument (an id of the wrong type), kCorruption, kIoError.
@@ -48,12 +54,15 @@ class Reader {
   Result<std::vector<float>> VectorOf(std::uint64_t row) const;
 
  private:
+  // As RowsOf, whether they are due or not.
+  Result<std::vector<std::optional<std::uint64_t>>> StoredRowsOf(std::span<const Id> ids) const;
   Result<std::vector<Record>> ScrollById(const ScrollOptions& options) const;
   Result<std::vector<Record>> ScrollByRow(const ScrollOptions& options) const;
   Status Bad(const std::string& what) const;
 
   const std::shared_ptr<const State> state_;
   const std::shared_ptr<const CollectionView> view_;
+  const std::int64_t now_unix_ms_;
 };
 
 }  // namespace quarry::engine

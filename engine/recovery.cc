@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/expiry.h"
 #include "engine/tombstones.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
@@ -139,6 +140,15 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
   view->schema = std::make_shared<const CollectionSchema>(record.schema);
   view->records = state.records;
   view->vectors = state.vectors;
+  view->expiring = state.expiring;
+  if (view->expiring > 0) {
+    QUARRY_ASSIGN(const auto first, NextExpiry(catalog, *view, 0));
+    if (!first) {
+      return Status::Corruption("the state counts " + std::to_string(view->expiring) +
+                                " records with an expiry; there is no entry of one");
+    }
+    view->first_expiry_unix_ms = *first;
+  }
   view->next_row = state.next_row;
   view->next_auto_id = state.next_auto_id;
   view->auto_ids_exhausted = state.auto_ids_exhausted;

@@ -37,6 +37,12 @@ Status ReferenceCheck::Add(std::uint64_t row, const format::RowRecord& record) {
                                   " is not under the next row, " + std::to_string(state.next_row)));
   }
   Ask(Family::kIds, ids_, format::IdKey(collection_.number, record.id), {row, record.id});
+  if (record.expires()) {
+    ++expiring_;
+    ++entries_;
+    Ask(Family::kFields, fields_,
+        format::ExpiryKey(collection_.number, record.expires_at_unix_ms, row), {row, record.id});
+  }
   if (!record.metadata) return Status::Ok();
   QUARRY_TRY(format::DecodeMetadata(*record.metadata).status());
   return format::ForEachField(*record.metadata, collection_.schema.fields,
@@ -63,7 +69,9 @@ void ReferenceCheck::LookUp(Family family, Pending& pending) {
     const auto& [row, id] = pending.wanted[i];
     if (!(*values)[i]) {
       Report(Status::Corruption(family == Family::kIds ? "a record whose id leads nowhere"
-                                                       : "a record with a field that has no entry"),
+                                : format::IsExpiryKey(pending.keys[i])
+                                    ? "a record with an expiry that has no entry"
+                                    : "a record with a field that has no entry"),
              row, id);
     } else if (family == Family::kIds && *(*values)[i] != format::EncodeRow(row)) {
       Report(Status::Corruption("a record whose id leads to another row"), row, id);
@@ -139,6 +147,9 @@ bool ReferenceCheck::IsReferred(Family family, std::string_view key, std::string
   const auto record = format::DecodeRowRecord(**sealed);
   if (!record.ok()) return true;
   if (family == Family::kIds) return record->id == format::IdBytesOfKey(key);
+  if (format::IsExpiryKey(key)) {
+    return record->expires() && record->expires_at_unix_ms == format::ExpiryOfKey(key);
+  }
   bool found = false;
   const Status fields =
       record->metadata ? format::ForEachField(*record->metadata, collection_.schema.fields,

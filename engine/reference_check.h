@@ -1,5 +1,5 @@
-// Checks that entries of the catalog refer to each other: records to ids and fields, and
-// back.
+// Checks that entries of the catalog refer to each other: records to ids, fields and
+// expiries, and back.
 
 #pragma once
 
@@ -29,6 +29,7 @@ class ReferenceCheck {
   Status Finish(bool complete);
 
   std::uint64_t records() const { return records_; }
+  std::uint64_t expiring() const { return expiring_; }  // of these
 
  private:
   struct Wanted {
@@ -53,7 +54,8 @@ class ReferenceCheck {
   Pending ids_;
   Pending fields_;
   std::uint64_t records_ = 0;
-  std::uint64_t entries_ = 0;  // of fields
+  std::uint64_t expiring_ = 0;
+  std::uint64_t entries_ = 0;  // of fields and expiries
 };
 
 }  // namespace quarry::engine

@@ -124,6 +124,7 @@ class Keeper final : public engine::RowHandler {
     batch_.ids.push_back(record.id);
     ids_.insert(record.id);
     batch_.metadata.push_back(record.metadata);
+    batch_.expires_at_unix_ms.push_back(record.expires_at_unix_ms);
     bytes_ += record.id.size() + (record.metadata ? record.metadata->size() : 0);
     if (!has_vector) return Status::Ok();
     const std::size_t row_bytes =

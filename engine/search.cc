@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/expiry.h"
 #include "engine/pass_plan.h"
 #include "engine/quarantine.h"
 #include "engine/resident_limit.h"
@@ -217,6 +218,7 @@ Result<std::vector<std::vector<Hit>>> Search(const Reader& reader, const kernels
     QUARRY_ASSIGN(chosen, ChosenRows(reader, *options.ids));
   }
   RowSet rows = chosen ? RowSet(view, *chosen) : RowSet(view);
+  QUARRY_TRY(LeaveOutDue(reader.state().catalog(), view, reader.now_unix_ms(), rows));
   QUARRY_ASSIGN(std::uint64_t left_out,
                 LeaveOutQuarantined(reader, chosen, options.allow_partial, rows));
   ScanOptions scan{.metric = metric,

@@ -49,6 +49,7 @@ format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequen
   state.auto_ids_exhausted = view.auto_ids_exhausted;
   state.records = view.records;
   state.vectors = view.vectors;
+  state.expiring = view.expiring;
   if (view.has_active) {
     const SlabView& active = view.slabs.back();
     state.active_rows = active.rows;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -62,6 +63,9 @@ struct CollectionView {
   bool has_active = false;      // the last slab takes more rows
   std::uint64_t records = 0;
   std::uint64_t vectors = 0;
+  std::uint64_t expiring = 0;  // of the records, those with an expiry
+  // None expires earlier: usually in the future, so that reads need not look.
+  std::int64_t first_expiry_unix_ms = std::numeric_limits<std::int64_t>::max();
   std::uint64_t next_row = 0;
   std::uint64_t next_auto_id = 0;
   bool auto_ids_exhausted = false;

@@ -6,6 +6,7 @@
 #include "engine/report.h"
 #include "engine/store_core.h"
 #include "format/catalog_values.h"
+#include "format/keys.h"
 #include "format/status_macros.h"
 #include "storage/vfs.h"
 
@@ -30,6 +31,12 @@ void Batch::UpdateMetadata(const Collection& collection, std::span<const Id> ids
                            std::span<const std::string_view> metadata) {
   Add(Operation::Kind::kUpdateMetadata, collection,
       {.ids = ids, .vectors = {}, .metadata = metadata});
+}
+
+void Batch::SetExpiry(const Collection& collection, std::span<const Id> ids,
+                      std::span<const std::int64_t> expires_at_unix_ms) {
+  Add(Operation::Kind::kSetExpiry, collection,
+      {.ids = ids, .vectors = {}, .metadata = {}, .expires_at_unix_ms = expires_at_unix_ms});
 }
 
 void Batch::Delete(const Collection& collection, std::span<const Id> ids) {
@@ -103,6 +110,11 @@ Result<std::vector<std::string>> Store::ListCollections() const {
   return names;
 }
 
+Result<std::uint64_t> Store::RemoveExpired(const WriteOptions& options) {
+  return engine::Reported(core_->reporting(), {.operation = "remove_expired"},
+                          [&](OperationReport&) { return core_->RemoveExpired(options); });
+}
+
 Status Store::DropCollection(std::string_view name) {
   return engine::Reported(core_->reporting(), {.operation = "drop_collection", .collection = name},
                           [&](OperationReport&) { return core_->DropCollection(name); });
@@ -132,7 +144,11 @@ Result<StoreInfo> Store::Info() const {
   QUARRY_ASSIGN(const auto state, core_->StateFor(nullptr));
   StoreInfo info;
   info.uuid = state->store_uuid();
-  info.format_version = format::kFormatVersion;
+  QUARRY_ASSIGN(const auto record,
+                state->catalog().Get(storage::Family::kDefault, format::kStoreKey));
+  if (!record) return Status::Corruption("the catalog has no store record");
+  QUARRY_ASSIGN(const format::StoreRecord decoded, format::DecodeStoreRecord(*record));
+  info.format_version = decoded.format_version;
   info.sequence = state->sequence();
   const storage::Catalog& catalog = state->catalog().catalog();
   QUARRY_ASSIGN(info.catalog_bytes, catalog.DiskBytes());

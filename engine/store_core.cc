@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <random>
 #include <utility>
 
 #include "engine/commit.h"
+#include "engine/expiry.h"
 #include "engine/prepare.h"
 #include "engine/recovery.h"
 #include "engine/relaxed_recovery.h"
@@ -23,11 +23,7 @@ using storage::Family;
 using storage::Seeded;
 using storage::SeededBug;
 
-std::uint64_t NowUnixMs() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
+std::uint64_t NowUnixMs() { return static_cast<std::uint64_t>(engine::SystemUnixMs()); }
 
 // A random UUID (RFC 4122, version 4).
 std::string NewUuid() {
@@ -169,6 +165,7 @@ void StoreCore::StartBackground() {
         kCompactionDelay);
     if (WantsCompaction()) compactor_->Wake();
   }
+  StartExpirer();
   if (options_.scrub_bytes_per_second == 0) return;
   scrubber_ = std::make_unique<engine::Background>(
       [this](const std::function<bool()>& go_on) { Scrub(go_on); });
@@ -340,6 +337,7 @@ Status StoreCore::Close() {
   if (scrubber_ != nullptr) scrubber_->Stop();
   if (background_ != nullptr) background_->Stop();
   if (compactor_ != nullptr) compactor_->Stop();
+  if (expirer_ != nullptr) expirer_->Stop();
   if (syncer_ != nullptr) syncer_->Stop();
   Status published;
   if (publisher_ != nullptr && publisher_->Stop()) published = Publish().status();

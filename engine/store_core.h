@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/alarm.h"
 #include "engine/background.h"
 #include "engine/checkpoint_plan.h"
 #include "engine/commit_queue.h"
@@ -72,6 +73,9 @@ class StoreCore {
   Result<std::shared_ptr<const engine::CollectionView>> CreateCollection(
       std::string_view name, const CollectionSchema& schema);
   Status DropCollection(std::string_view name);
+  // As Store::RemoveExpired; ends early, as done, once go_on() is false.
+  Result<std::uint64_t> RemoveExpired(
+      const WriteOptions& options, const std::function<bool()>& go_on = [] { return true; });
   // As Collection::SetSketches.
   Status SetSketches(std::uint32_t collection, SketchPolicy policy, const SketchOptions& options);
   // As Store::Sync.
@@ -109,6 +113,8 @@ class StoreCore {
   const kernels::Table& kernels() const { return *kernels_; }
   engine::ThreadPool& threads() const { return *threads_; }
   const OpenOptions& options() const { return options_; }
+  // As OpenOptions::now_unix_ms says.
+  std::int64_t now_unix_ms() const;
   // For engine::Reported: null in a process forked from the one that opened it.
   const OpenOptions* reporting() const;
   const std::string& uuid() const { return record_.uuid; }
@@ -154,6 +160,11 @@ class StoreCore {
   Status Synced(const Status& status);
   void Poison(const Status& cause);
   void SyncInBackground();
+  // In store_expiry.cc.
+  void StartExpirer();
+  Status RaiseFirstExpiries();
+  std::optional<std::int64_t> FirstExpiry() const;  // of all collections
+  std::optional<std::int64_t> RemoveExpiredInBackground(const std::function<bool()>& go_on);
   // In store_sketches.cc. Those with `go_on` return kCancelled soon after it has
   // become false; MakeOneSketch, AddSketch and AddPca REQUIRE that sketch_mutex_ is
   // held.
@@ -257,6 +268,7 @@ class StoreCore {
   std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up
   std::unique_ptr<engine::Background> compactor_;   // compacts
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
+  std::unique_ptr<engine::Alarm> expirer_;          // removes what has expired
   std::unique_ptr<engine::Background> scrubber_;    // looks for damage
   std::unique_ptr<engine::Publisher> publisher_;    // publishes at intervals
 };

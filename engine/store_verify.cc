@@ -122,7 +122,8 @@ void StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::
     if ((*block)->status.ok()) continue;
     found->slab->Quarantine((*block)->position, (*block)->position + (*block)->count - 1);
     const std::pair range((*block)->first_row, (*block)->last_row);
-    const auto live = engine::LiveRowsIn(state->catalog(), *view, range.first, range.second);
+    const auto live =
+        engine::LiveRowsIn(state->catalog(), *view, range.first, range.second, now_unix_ms());
     log(engine::DescribeRows(*view, *found, range, live.ok() ? *live : engine::LiveRows{}) +
         " are damaged: " + (*block)->status.message() +
         (live.ok() ? "" : "; their ids: " + live.status().ToString()));

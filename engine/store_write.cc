@@ -20,9 +20,11 @@ using storage::SeededBug;
 
 std::size_t BytesOf(const std::vector<engine::Prepared>& operations) {
   constexpr std::size_t kRecordBytes = 128;  // of a record in the catalog, about
+  constexpr std::size_t kExpiryBytes = 32;   // of its expiry
   std::size_t bytes = 0;
   for (const engine::Prepared& operation : operations) {
     bytes += operation.codes.size() + operation.records * kRecordBytes;
+    bytes += operation.expires_at_unix_ms.size() * kExpiryBytes;
     for (const auto& metadata : operation.metadata) bytes += metadata ? metadata->size() : 0;
   }
   return bytes;
@@ -92,7 +94,8 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
                                       .catalog = catalog_.get(),
                                       .store_uuid = record_.uuid,
                                       .slab_bytes = options_.slab_bytes,
-                                      .reserve_bytes = options_.reserve_bytes};
+                                      .reserve_bytes = options_.reserve_bytes,
+                                      .now_unix_ms = now_unix_ms()};
   engine::GroupCommit commit(context, current_.load(), store_state_);
   std::size_t first_changed = group.size();
   bool sync = synced_works_ > 0;
@@ -164,6 +167,7 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
     return Unknown(committed);
   }
   commit.Keep();
+  const auto first_before = FirstExpiry();
   MakeCurrent(next, commit.collections());
   if (sync) {
     durable_ = {next.sequence, {}};
@@ -172,6 +176,10 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
     if (syncer_ != nullptr) syncer_->Wake();
   }
   if (background_ != nullptr && !commit.filled().empty()) background_->Wake();
+  const auto first_expiry = FirstExpiry();
+  if (expirer_ != nullptr && first_expiry && (!first_before || *first_expiry < *first_before)) {
+    expirer_->Set(*first_expiry);
+  }
   return Status::Ok();
 }
 

@@ -35,10 +35,11 @@ class DamageStore {
   static constexpr std::size_t kDim = 64;
   static constexpr std::size_t kPcaRows = 4200;
   static constexpr std::size_t kWideDim = 512;
+  static constexpr std::int64_t kFarAway = std::int64_t{1} << 50;
 
   // Collection "wide": string ids, f32, fields, two slabs, dead rows, records without
-  // vectors. Collection "pca": u64 ids, f8, an i8 and a pca sketch. The last commits are
-  // in the log of the catalog, the others in its tables.
+  // vectors, some with an expiry far away. Collection "pca": u64 ids, f8, an i8 and a pca sketch.
+  // The last commits are in the log of the catalog, the others in its tables.
   DamageStore() {
     Fill();
     sound_ = Value(Read(path()));
@@ -193,6 +194,8 @@ class DamageStore {
       WriteWide(wide, 0, 600, rng);
       EXPECT_OK(wide.Delete(std::vector<Id>{"w3", "w70", "w71"}));
       WriteWide(wide, 10, 3, rng);  // replaced
+      const std::vector<std::int64_t> expiries = {kFarAway, kFarAway + 1, kFarAway};
+      EXPECT_OK(wide.SetExpiry(std::vector<Id>{"w20", "w21", "w22"}, expiries));
       auto pca = Value(store->CreateCollection(
           "pca", {.dim = kDim, .level = Level::kF8, .sketch = SketchPolicy::kPca}));
       const TextLike text(kDim, rng);
@@ -207,7 +210,9 @@ class DamageStore {
     earlier_.push_back(Value(ReadOpen(*store)));
     const std::vector<Id> plain = {"plain"};
     const std::vector<std::string_view> metadata = {R"({"n":-1,"s":"no vector"})"};
-    EXPECT_OK(wide.Upsert({.ids = plain, .vectors = {}, .metadata = metadata}));
+    const std::vector<std::int64_t> expiry = {kFarAway};
+    EXPECT_OK(wide.Upsert(
+        {.ids = plain, .vectors = {}, .metadata = metadata, .expires_at_unix_ms = expiry}));
     earlier_.push_back(Value(ReadOpen(*store)));
     EXPECT_OK(wide.Delete(std::vector<Id>{"w5"}));
     for (const char* name : {"wide", "pca"}) {

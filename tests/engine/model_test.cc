@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 
+#include "tests/engine/test_clock.h"
 #include "tests/engine/test_store.h"
 
 namespace quarry {
@@ -40,8 +41,9 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
     }
   }
 
-  static OpenOptions Options() {
-    OpenOptions options;
+  OpenOptions Options() const {
+    OpenOptions options = clock_.Options();
+    options.background = true;
     options.slab_bytes = 1u << 20;
     options.threads = 2;
     return options;
@@ -65,6 +67,29 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
     return v;
   }
 
+  // Never, long ago, now, within some steps, or far away.
+  std::int64_t RandomExpiry() {
+    switch (Below(8)) {
+      case 0:
+      case 1:
+        return 0;
+      case 2:
+        return 1;
+      case 3:
+        return clock_.now();
+      case 4:
+        return clock_.now() + (std::int64_t{1} << 40);
+      default:
+        return clock_.now() + 1 + Below(20);
+    }
+  }
+
+  // Lets time pass, and what has expired by then go.
+  void Advance() {
+    clock_.Advance(Below(3));
+    for (Reference& reference : reference_) reference.Expire(clock_.now());
+  }
+
   std::string RandomMetadata() {
     switch (Below(4)) {
       case 0:
@@ -85,6 +110,7 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
     std::vector<float> flat;  // empty: without vectors
     std::vector<std::string> metadata;
     std::vector<std::string_view> views;
+    std::vector<std::int64_t> expiries;  // or empty
   };
 
   // Ids that are not in `used` yet, which they join.
@@ -100,9 +126,10 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
   Operation RandomOperation(int c, std::set<Id>& used) {
     using Kind = Batch::Operation::Kind;
     constexpr Kind kKinds[] = {Kind::kUpsert, Kind::kUpsert,         Kind::kUpsert,
-                               Kind::kInsert, Kind::kUpdateMetadata, Kind::kDelete};
+                               Kind::kInsert, Kind::kUpdateMetadata, Kind::kSetExpiry,
+                               Kind::kDelete};
     Operation op;
-    op.kind = kKinds[Below(6)];
+    op.kind = kKinds[Below(7)];
     op.collection = c;
     // Sometimes many, so that slabs fill up.
     op.ids = RandomIds(Below(12) == 0 ? 50 : 1 + Below(5), used);
@@ -113,7 +140,10 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
         const std::vector<float> vector = RandomVector(c);
         op.flat.insert(op.flat.end(), vector.begin(), vector.end());
       }
-      if (op.kind != Kind::kDelete) op.metadata.push_back(RandomMetadata());
+      if (adds || op.kind == Kind::kUpdateMetadata) op.metadata.push_back(RandomMetadata());
+    }
+    if (op.kind == Kind::kSetExpiry || (adds && Below(3) == 0)) {
+      for (std::size_t i = 0; i < op.ids.size(); ++i) op.expiries.push_back(RandomExpiry());
     }
     op.views.assign(op.metadata.begin(), op.metadata.end());
     return op;
@@ -127,12 +157,16 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
       const auto found = reference.records.find(op.ids[i]);
       const bool there = found != reference.records.end();
       if (op.kind == Kind::kInsert && there) return false;
-      if (op.kind == Kind::kUpdateMetadata && !there) return false;
+      const bool updates = op.kind == Kind::kUpdateMetadata || op.kind == Kind::kSetExpiry;
+      if (updates && !there) return false;
       if (op.kind == Kind::kDelete) {
         if (there) reference.records.erase(found);
         continue;
       }
       Reference::Entry& entry = reference.records[op.ids[i]];
+      if (!updates) entry.expires_at_unix_ms = 0;
+      if (!op.expiries.empty()) entry.expires_at_unix_ms = op.expiries[i];
+      if (op.kind == Kind::kSetExpiry) continue;
       entry.metadata.reset();
       if (!op.metadata[i].empty()) entry.metadata = op.metadata[i];
       if (op.kind == Kind::kUpdateMetadata) continue;
@@ -141,19 +175,22 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
         entry.vector = AsStored(std::get<1>(GetParam()), {op.flat.data() + i * dim, dim});
       }
     }
+    reference.Expire(clock_.now());
     return true;
   }
 
   void AddTo(Batch& batch, const Operation& op) {
     using Kind = Batch::Operation::Kind;
     const Collection collection = store_.Get(kNames[op.collection]);
-    Records records{.ids = op.ids, .vectors = {}, .metadata = op.views};
+    Records records{
+        .ids = op.ids, .vectors = {}, .metadata = op.views, .expires_at_unix_ms = op.expiries};
     if (!op.flat.empty()) {
       records.vectors = VectorView(op.flat.data(), op.ids.size(), dims_[op.collection]);
     }
     if (op.kind == Kind::kUpsert) batch.Upsert(collection, records);
     if (op.kind == Kind::kInsert) batch.Insert(collection, records);
     if (op.kind == Kind::kUpdateMetadata) batch.UpdateMetadata(collection, op.ids, op.views);
+    if (op.kind == Kind::kSetExpiry) batch.SetExpiry(collection, op.ids, op.expiries);
     if (op.kind == Kind::kDelete) batch.Delete(collection, op.ids);
   }
 
@@ -213,6 +250,7 @@ class ModelTest : public testing::TestWithParam<std::tuple<IdType, Level>> {
   std::mt19937 rng_;
   // Rows wide enough that first slabs (256 KiB) fill up.
   const std::size_t dims_[2] = {257, 64};
+  TestClock clock_;
   TestStore store_{Options()};
   Reference reference_[2];
 };
@@ -231,6 +269,10 @@ TEST_P(ModelTest, RandomHistoryEqualsTheReference) {
   for (int step = 0; step < kSteps && !HasFailure(); ++step) {
     SCOPED_TRACE("step " + std::to_string(step) + ", QUARRY_SEED=" + std::to_string(seed_));
     if (Below(15) == 0) store_.Reopen();
+    if (Below(10) == 0) {
+      EXPECT_OK(store_->RemoveExpired({.sync = false}));
+    }
+    Advance();
     Write();
     CheckSame();
   }

@@ -61,10 +61,19 @@ struct Reference {
   struct Entry {
     std::optional<std::vector<float>> vector = {};  // as stored
     std::optional<std::string> metadata = {};       // keys sorted, no spaces
+    std::int64_t expires_at_unix_ms = 0;            // 0: never
 
     friend bool operator==(const Entry&, const Entry&) = default;
   };
   std::map<Id, Entry> records = {};
+
+  // Drops what is not there any more at this time.
+  void Expire(std::int64_t now_unix_ms) {
+    std::erase_if(records, [&](const auto& record) {
+      const std::int64_t expiry = record.second.expires_at_unix_ms;
+      return expiry != 0 && expiry <= now_unix_ms;
+    });
+  }
 
   // Thresholds as in SearchOptions: none admits everything.
   std::vector<Hit> Search(Metric metric, std::span<const float> query, std::size_t k,

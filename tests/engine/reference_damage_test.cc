@@ -27,12 +27,17 @@ using testing::HasSubstr;
 
 class ReferenceDamageTest : public testing::Test {
  protected:
+  static constexpr std::int64_t kFarAway = std::int64_t{1} << 50;
+
   ReferenceDamageTest() {
     auto c = store_.Create("c", {.dim = 4, .fields = {{"n", FieldType::kInt}}});
     const std::vector<std::string_view> metadata(8, R"({"n":5})");
     std::mt19937 rng(1);
     EXPECT_OK(Upsert(c, Numbers(0, 8), RandomVectors(rng, 8, 4), metadata));
     EXPECT_OK(Delete(c, {2}));
+    const std::vector<Id> expiring = {5, 6};
+    const std::vector<std::int64_t> expiries = {kFarAway, kFarAway};
+    EXPECT_OK(c.SetExpiry(expiring, expiries));
     store_.Close();
   }
 
@@ -112,6 +117,44 @@ TEST_F(ReferenceDamageTest, EntryWithoutField) {
   EXPECT_THAT(
       VerifyAfter([](auto& batch, auto&) { batch.Put(Family::kFields, FieldKey(6, 4), ""); }),
       Contains(HasSubstr("an entry of fields that no record stands behind")));
+}
+
+TEST_F(ReferenceDamageTest, ExpiryWithoutEntry) {
+  EXPECT_THAT(VerifyAfter([](auto& batch, auto&) {
+                batch.Delete(Family::kFields, format::ExpiryKey(1, kFarAway, 6));
+              }),
+              Contains(HasSubstr("a record with an expiry that has no entry")));
+}
+
+TEST_F(ReferenceDamageTest, EntryOfAnExpiryThatTheRecordHasNot) {
+  // Of another time, of a record that never expires, of none.
+  for (const auto& [time, row] : {std::pair{kFarAway + 1, 6}, {kFarAway, 4}, {kFarAway, 2}}) {
+    const std::string key = format::ExpiryKey(1, time, static_cast<std::uint64_t>(row));
+    EXPECT_THAT(VerifyAfter([&](auto& batch, auto&) { batch.Put(Family::kFields, key, ""); }),
+                Contains(HasSubstr("an entry of fields that no record stands behind")));
+    EXPECT_THAT(VerifyAfter([&](auto& batch, auto&) { batch.Delete(Family::kFields, key); }),
+                testing::IsEmpty());
+  }
+}
+
+TEST_F(ReferenceDamageTest, CountOfExpiriesThatIsNotTrue) {
+  EXPECT_THAT(VerifyAfter([](auto& batch, auto& view) {
+                format::CollectionState state = StateOf(view);
+                state.expiring = 1;
+                batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
+              }),
+              Contains(HasSubstr("there are 2 records with an expiry; the state says 1")));
+}
+
+TEST_F(ReferenceDamageTest, ExpiriesInAStoreThatOlderLibrariesWouldOpen) {
+  EXPECT_THAT(
+      VerifyAfter([](auto& batch, auto& view) {
+        auto store =
+            Value(format::DecodeStoreRecord(*Value(view.Get(Family::kDefault, format::kStoreKey))));
+        store.format_version = 1;
+        batch.Put(Family::kDefault, format::kStoreKey, format::Encode(store));
+      }),
+      Contains(HasSubstr("the store is of format 1")));
 }
 
 TEST_F(ReferenceDamageTest, VectorWithoutRecordOrTombstone) {

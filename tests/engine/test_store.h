@@ -168,7 +168,8 @@ inline std::map<Id, Reference::Entry> Contents(const Collection& collection,
   options.snapshot = std::move(snapshot);
   std::map<Id, Reference::Entry> records;
   for (Record& record : Value(collection.Scroll(options))) {
-    records[record.id] = {std::move(record.vector), std::move(record.metadata)};
+    records[record.id] = {std::move(record.vector), std::move(record.metadata),
+                          record.expires_at_unix_ms};
   }
   return records;
 }

@@ -128,7 +128,7 @@ class Script {
 
   void Acknowledge(Model after, const Step& step) {
     known_.states[after.sequence] = after;
-    if (step.kind != Step::Kind::kWrite || step.sync) known_.durable = after.sequence;
+    if (step.durable()) known_.durable = after.sequence;
     known_.begun = after;
     known_.acked = std::move(after);
   }

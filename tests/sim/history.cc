@@ -15,6 +15,10 @@ using ChangeKind = Step::Change::Kind;
 
 constexpr std::uint64_t kIds = 150;  // few, so that replacing and deleting happen often
 
+// Of the expiries: the past and the future of every clock.
+constexpr std::int64_t kLongAgo = 1;
+constexpr std::int64_t kFarAway = std::int64_t{1} << 60;
+
 struct Template {
   const char* name;
   CollectionSchema schema;
@@ -57,6 +61,13 @@ class StepMaker {
       return step;
     }
     step.sync = Below(100) >= options_.relaxed_percent;
+    const bool any_expired =
+        std::any_of(model_.collections.begin(), model_.collections.end(),
+                    [](const auto& collection) { return !collection.second->expired.empty(); });
+    if (any_expired && Below(8) == 0) {
+      step.kind = Step::Kind::kRemoveExpired;
+      return step;
+    }
     const std::uint64_t changes = Below(3) == 0 ? 2 + Below(2) : 1;
     for (int i = 0; step.changes.empty() || (i < 20 && step.changes.size() < changes); ++i) {
       AddChange(step);
@@ -116,7 +127,11 @@ class StepMaker {
     if (assigned_.contains(change.collection)) return;
     const ModelCollection& collection = *model_.collections.at(change.collection);
     const std::size_t n = Below(14) == 0 ? 30 + Below(60) : 1 + Below(8);
-    switch (Below(10)) {
+    switch (Below(11)) {
+      case 10:
+        change.kind = ChangeKind::kSetExpiry;
+        change.ids = Pick(change.collection, collection, n, /*present=*/true);
+        break;
       case 0:
       case 1:
         change.kind = ChangeKind::kDelete;
@@ -151,6 +166,14 @@ class StepMaker {
   }
 
   void FillRecords(const ModelCollection& collection, Step::Change& change) {
+    if (change.kind == ChangeKind::kSetExpiry ||
+        (change.kind != ChangeKind::kUpdateMetadata && Below(4) == 0)) {
+      constexpr std::int64_t kExpiries[] = {0, kLongAgo, kFarAway, kFarAway + 1};
+      for (std::size_t i = 0; i < change.ids.size(); ++i) {
+        change.expires_at_unix_ms.push_back(kExpiries[Below(4)]);
+      }
+      if (change.kind == ChangeKind::kSetExpiry) return;
+    }
     for (std::size_t i = 0; i < change.ids.size(); ++i) change.metadata.push_back(AnyMetadata());
     if (change.kind == ChangeKind::kUpdateMetadata || Below(10) == 0) return;
     const std::size_t elements = change.ids.size() * collection.schema.dim;
@@ -171,19 +194,32 @@ void Apply(ModelCollection& collection, const Step::Change& change) {
   const std::size_t dim = collection.schema.dim;
   for (std::size_t i = 0; i < change.ids.size(); ++i) {
     const Id& id = change.ids[i];
+    collection.expired.erase(id);
     if (change.kind == ChangeKind::kDelete) {
       collection.records.erase(id);
       continue;
     }
     auto entry = std::make_shared<Reference::Entry>();
-    if (change.kind == ChangeKind::kUpdateMetadata) *entry = *collection.records.at(id);
-    entry->metadata.reset();
-    if (!change.metadata[i].empty()) entry->metadata = change.metadata[i];
+    const bool updates =
+        change.kind == ChangeKind::kUpdateMetadata || change.kind == ChangeKind::kSetExpiry;
+    if (updates) *entry = *collection.records.at(id);
+    if (!change.expires_at_unix_ms.empty()) {
+      entry->expires_at_unix_ms = change.expires_at_unix_ms[i];
+    }
+    if (change.kind != ChangeKind::kSetExpiry) entry->metadata.reset();
+    if (!change.metadata.empty() && !change.metadata[i].empty()) {
+      entry->metadata = change.metadata[i];
+    }
     if (!change.vectors.empty()) {
       entry->vector =
           AsStored(collection.schema.level, std::span(change.vectors).subspan(i * dim, dim));
     }
-    collection.records[id] = std::move(entry);
+    if (entry->expires_at_unix_ms == kLongAgo) {
+      collection.records.erase(id);
+      collection.expired.insert(id);
+    } else {
+      collection.records[id] = std::move(entry);
+    }
     if (id.type() == IdType::kU64) {
       collection.next_auto_id = std::max(collection.next_auto_id, id.number() + 1);
     }
@@ -239,6 +275,9 @@ std::string DifferenceOfRecords(const Collection& collection, const ModelCollect
       return "id " + record.id.ToString() + ": metadata " + record.metadata.value_or("(none)") +
              ", expected " + want->second->metadata.value_or("(none)");
     }
+    if (record.expires_at_unix_ms != want->second->expires_at_unix_ms) {
+      return "id " + record.id.ToString() + ": another expiry";
+    }
     if (record.vector != want->second->vector) {
       return "id " + record.id.ToString() + ": another vector";
     }
@@ -272,6 +311,13 @@ Model After(const Model& model, const Step& step) {
     collection->schema = step.schema;
     after.collections[step.name] = std::move(collection);
   }
+  if (step.kind == Step::Kind::kRemoveExpired) {
+    for (auto& [name, collection] : after.collections) {
+      auto changed = std::make_shared<ModelCollection>(*collection);
+      changed->expired.clear();
+      collection = std::move(changed);
+    }
+  }
   for (const Step::Change& change : step.changes) {
     auto& collection = after.collections.at(change.collection);
     auto changed = std::make_shared<ModelCollection>(*collection);
@@ -286,6 +332,9 @@ Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Ste
     return core->CreateCollection(step.name, step.schema).status();
   }
   if (step.kind == Step::Kind::kDrop) return core->DropCollection(step.name);
+  if (step.kind == Step::Kind::kRemoveExpired) {
+    return core->RemoveExpired({.sync = step.sync}).status();
+  }
   Batch batch;
   std::vector<std::vector<std::string_view>> metadata;
   metadata.reserve(step.changes.size());
@@ -293,7 +342,10 @@ Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Ste
     const auto collection = Handle(core, change.collection);
     if (!collection.ok()) return collection.status();
     metadata.emplace_back(change.metadata.begin(), change.metadata.end());
-    Records records{.ids = change.ids, .vectors = {}, .metadata = metadata.back()};
+    Records records{.ids = change.ids,
+                    .vectors = {},
+                    .metadata = metadata.back(),
+                    .expires_at_unix_ms = change.expires_at_unix_ms};
     if (change.assigned) records.ids = {};
     if (!change.vectors.empty()) {
       const std::size_t dim = model.collections.at(change.collection)->schema.dim;
@@ -308,6 +360,9 @@ Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Ste
         break;
       case ChangeKind::kUpdateMetadata:
         batch.UpdateMetadata(*collection, change.ids, metadata.back());
+        break;
+      case ChangeKind::kSetExpiry:
+        batch.SetExpiry(*collection, change.ids, change.expires_at_unix_ms);
         break;
       case ChangeKind::kDelete:
         batch.Delete(*collection, change.ids);

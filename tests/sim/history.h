@@ -19,7 +19,9 @@ namespace quarry::sim {
 
 struct ModelCollection {
   CollectionSchema schema;
+  // Of those that expire, only what does so far in the future: the others are not there.
   std::map<Id, std::shared_ptr<const testing_support::Reference::Entry>> records;
+  std::set<Id> expired;  // and not removed yet
   std::uint64_t next_auto_id = 0;
 };
 
@@ -31,7 +33,7 @@ struct Model {
 
 // One commit. It always changes something.
 struct Step {
-  enum class Kind { kWrite, kCreate, kDrop };
+  enum class Kind { kWrite, kCreate, kDrop, kRemoveExpired };
   struct Change {
     using Kind = Batch::Operation::Kind;
     Kind kind = Kind::kUpsert;
@@ -40,12 +42,16 @@ struct Step {
     std::vector<Id> ids;
     std::vector<float> vectors;  // [ids, dim], or empty
     std::vector<std::string> metadata;
+    std::vector<std::int64_t> expires_at_unix_ms;  // or empty
   };
   Kind kind = Kind::kWrite;
   std::string name;         // of kCreate and kDrop
   CollectionSchema schema;  // of kCreate
   std::vector<Change> changes;
   bool sync = true;
+
+  // Whether it is durable once it is done.
+  bool durable() const { return sync || kind == Kind::kCreate || kind == Kind::kDrop; }
 };
 
 struct StepOptions {

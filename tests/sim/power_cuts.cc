@@ -130,8 +130,7 @@ class History {
       if (!status.ok()) {
         return Violation("commit " + std::to_string(sequence + 1) + ": " + status.ToString());
       }
-      const bool sync = step.kind != Step::Kind::kWrite || step.sync;
-      life.Note(sync ? Life::Mark::kDurable : Life::Mark::kAcked, sequence + 1);
+      life.Note(step.durable() ? Life::Mark::kDurable : Life::Mark::kAcked, sequence + 1);
       life.states[sequence + 1] = std::move(after);
       store.Drain();
       if (reopens && rng_() % 12 == 0) Reopen(life);

@@ -37,7 +37,10 @@ struct SlabInfo {
 struct CollectionInfo {
   std::string name;
   CollectionSchema schema;
-  std::uint64_t records = 0;            // live, with and without vectors
+  std::uint64_t records = 0;            // stored, with and without vectors
+  std::uint64_t expiring = 0;           // of these, those with an expiry
+  std::uint64_t expired = 0;            // of these, those that no read finds any more and
+                                        // that are not removed yet
   std::uint64_t vectors = 0;            // live records that have a vector
   std::uint64_t dead_vectors = 0;       // rows in slabs that nothing refers to any more
   std::uint64_t slab_bytes = 0;         // on disk
@@ -71,7 +74,8 @@ class Collection {
   const CollectionSchema& schema() const { return *schema_; }
 
   // Adds records, replacing those whose id is there already. All become visible
-  // together, or none do.
+  // together, or none do. A record has the expiry that this call gives it, or none: that
+  // of the record it replaces is gone.
   // Errors: kInvalidArgument, naming the record (and element) at fault.
   Result<WriteResult> Upsert(const Records& records, const WriteOptions& options = {});
 
@@ -79,13 +83,22 @@ class Collection {
   // Errors: kInvalidArgument, kAlreadyExists.
   Result<WriteResult> Insert(const Records& records, const WriteOptions& options = {});
 
-  // Replaces the metadata of records and leaves their vectors where they are.
+  // Replaces the metadata of records and leaves their vectors where they are; they keep
+  // their expiry.
   //   ids       [n], no duplicates
   //   metadata  [n] JSON objects, "" standing for none
   // Errors: kInvalidArgument; kNotFound when an id is absent.
   Result<WriteResult> UpdateMetadata(std::span<const Id> ids,
                                      std::span<const std::string_view> metadata,
                                      const WriteOptions& options = {});
+
+  // Sets when records expire and leaves the rest of them as it is.
+  //   ids                 [n], no duplicates
+  //   expires_at_unix_ms  [n] as in Records; 0: they do not expire any more
+  // Errors: kInvalidArgument; kNotFound when an id is absent or its record has expired.
+  Result<WriteResult> SetExpiry(std::span<const Id> ids,
+                                std::span<const std::int64_t> expires_at_unix_ms,
+                                const WriteOptions& options = {});
 
   // Removes records; ids that are absent are passed over. Space is reclaimed by
   // compaction.

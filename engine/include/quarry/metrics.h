@@ -15,8 +15,8 @@ namespace quarry {
 // One call that has ended. Borrowed: the texts are gone after the callback.
 struct OperationReport {
   // "open", "create_collection", "drop_collection", "upsert", "insert",
-  // "update_metadata", "delete", "write" (a Batch), "compact" or "search". Other calls are
-  // not reported.
+  // "update_metadata", "set_expiry", "delete", "write" (a Batch), "remove_expired",
+  // "compact" or "search". Other calls are not reported.
   std::string_view operation;
   std::string_view collection = {};  // its name; "": of the store
   std::chrono::nanoseconds duration = {};

@@ -31,6 +31,12 @@ struct Records {
   VectorView vectors = {};
   // [n] JSON objects, "" standing for none; or empty: no record has metadata.
   std::span<const std::string_view> metadata = {};
+  // [n] when each record expires, in milliseconds since 1970 (UTC), at least 0; or
+  // empty. 0: never, as if empty. A record is there before that time, and from then on
+  // (clock >= expiry) it counts as deleted: no read finds it, whatever snapshot it reads,
+  // and its id can be inserted anew. A time in the past is taken; the record is not there
+  // from the beginning.
+  std::span<const std::int64_t> expires_at_unix_ms = {};
 };
 
 struct WriteOptions {
@@ -45,9 +51,9 @@ struct WriteOptions {
 // What one atomic write did.
 struct WriteResult {
   std::uint64_t sequence = 0;  // number of the commit; unchanged when nothing was written
-  std::uint64_t inserted = 0;  // records whose id was new
+  std::uint64_t inserted = 0;  // records whose id was new, or whose record had expired
   std::uint64_t replaced = 0;  // records whose id was there
-  std::uint64_t updated = 0;   // records whose metadata was replaced
+  std::uint64_t updated = 0;   // records whose metadata or expiry was replaced
   std::uint64_t deleted = 0;   // ids that were there and are gone
   std::vector<std::uint64_t> assigned_ids = {};  // in order of the records without ids
 };
@@ -57,6 +63,7 @@ struct Record {
   Id id = {};
   std::uint64_t row = 0;                          // grows with the order of writing
   bool has_vector = false;                        // the record has one, asked for or not
+  std::int64_t expires_at_unix_ms = 0;            // as in Records; 0: never
   std::optional<std::string> metadata = {};       // a JSON object, keys sorted; set if asked for
                                                   // and present
   std::optional<std::vector<float>> vector = {};  // [dim] as decoded from its level; set if asked

@@ -55,8 +55,8 @@ struct OpenOptions {
   // Whether the store may have threads of its own, each started when there is work for
   // it: one makes the sketches which full slabs lack, pca sketches above all, one at a
   // time, and Close waits for the step that it is at; one makes writes without sync
-  // durable; one compacts, if `compaction` says so; one scrubs, if
-  // scrub_bytes_per_second does.
+  // durable; one removes records that have expired, by commits without sync; one
+  // compacts, if `compaction` says so; one scrubs, if scrub_bytes_per_second does.
   bool background = true;
   // With `background`: space of deleted and replaced vectors is given back by itself, at
   // low priority, soon after a collection has more than max_dead_share of it. In steady
@@ -67,6 +67,11 @@ struct OpenOptions {
   double max_dead_share = 0.2;
   // Bytes that this reads and writes, at most. 0: no limit.
   std::uint64_t compact_bytes_per_second = 0;
+  // The clock by which records expire: milliseconds since 1970 (UTC). Asked at most once
+  // for each read and each commit, on any thread and under locks: it must be thread-safe
+  // and quick, and neither throw nor call the store. Where it goes back, records can be
+  // seen again that are not removed yet. Null: the system's.
+  std::function<std::int64_t()> now_unix_ms = nullptr;
   // Writes with WriteOptions::sync = false are durable this long after they return,
   // and the time of a sync more; earlier if a write with sync, Sync or Close comes
   // first. Without `background` it takes one of these.
@@ -111,6 +116,8 @@ class Batch {
   void Insert(const Collection& collection, const Records& records);
   void UpdateMetadata(const Collection& collection, std::span<const Id> ids,
                       std::span<const std::string_view> metadata);
+  void SetExpiry(const Collection& collection, std::span<const Id> ids,
+                 std::span<const std::int64_t> expires_at_unix_ms);
   void Delete(const Collection& collection, std::span<const Id> ids);
 
   bool empty() const { return operations_.empty(); }
@@ -118,7 +125,7 @@ class Batch {
 
   // For the engine.
   struct Operation {
-    enum class Kind : std::uint8_t { kUpsert, kInsert, kUpdateMetadata, kDelete };
+    enum class Kind : std::uint8_t { kUpsert, kInsert, kUpdateMetadata, kSetExpiry, kDelete };
     Kind kind = Kind::kUpsert;
     const StoreCore* store = nullptr;  // the collection's, checked by Store::Write
     std::uint32_t collection = 0;
@@ -256,6 +263,12 @@ class Store {
   // Compact works all the same.
   void PauseCompaction();
   void ResumeCompaction();
+
+  // Removes all records that have expired by now, in commits of about 1,000; returns how
+  // many there were. No read finds them before either: this frees what they hold, as
+  // OpenOptions::background does all the time.
+  // Errors: those of a write; what was removed before stays so.
+  Result<std::uint64_t> RemoveExpired(const WriteOptions& options = {});
 
   // The state as of now.
   // Errors: kFailedPrecondition.

@@ -1,0 +1,49 @@
+// One thread for work that has a time, which the work itself and others set.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace quarry::engine {
+
+// Thread-safe. The thread starts at the first Set.
+class Alarm {
+ public:
+  // Returns when it wants to run next, by the clock; nullopt: when Set says so. Returns
+  // soon after go_on() has become false. Neither it nor the clock may throw.
+  using Work = std::function<std::optional<std::int64_t>(const std::function<bool()>& go_on)>;
+  using Clock = std::function<std::int64_t()>;  // milliseconds since 1970
+  Alarm(Work work, Clock clock) : work_(std::move(work)), clock_(std::move(clock)) {}
+  ~Alarm() { Stop(); }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+  // The work runs at this time, unless it is to run earlier anyway; but not within a
+  // second of the last time. As clocks are set, it may be up to a minute late then.
+  void Set(std::int64_t unix_ms);
+
+  // Waits for the work under way to return. No work is begun afterwards.
+  void Stop();
+
+ private:
+  void Run();
+
+  const Work work_;
+  const Clock clock_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::optional<std::int64_t> at_;  // guarded by mutex_
+  std::thread thread_;              // guarded by mutex_
+  pid_t pid_ = 0;                   // of the process that has the thread
+};
+
+}  // namespace quarry::engine
