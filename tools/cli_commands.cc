@@ -173,6 +173,9 @@ void CommandLine::AddImport() {
   AddText(app, "--id-field", &options->id_field, "NAME", "The field that is the id; default id");
   AddText(app, "--vector-field", &options->vector_field, "NAME",
           "The field that is the vector; default vector");
+  AddText(app, "--expires-field", &options->expires_field, "NAME",
+          "The field that says when the record expires, in milliseconds since 1970 (0: never); "
+          "default: none, but what export wrote is read back");
   const auto parse_format = [](const std::string& text) -> Result<std::string> {
     if (text == "auto") return text;
     const Result<FileFormat> format = ResolveFormat(text, "");
@@ -283,7 +286,8 @@ void CommandLine::AddApply() {
           "  quarry apply my.store docs ops.jsonl --vectors vectors.npy\n"
           "A line is {\"op\":\"upsert\",\"id\":..,\"vector\":[..] or \"row\":N of "
           "the vectors,\n"
-          "\"metadata\":{..}} or {\"op\":\"delete\",\"id\":..}.\n");
+          "\"metadata\":{..},\"expires_at\":MS} (milliseconds since 1970) or "
+          "{\"op\":\"delete\",\"id\":..}.\n");
   auto options = std::make_shared<ApplyOptions>();
   AddCollection(&command, &options->collection);
   AddFile(&command, "OPS.jsonl", &options->operations_file, "The operations; - is stdin");

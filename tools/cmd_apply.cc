@@ -31,6 +31,7 @@ class Replay {
     record.id = operation.id;
     record.vector = operation.vector;
     record.metadata = operation.metadata;
+    record.expires_at_unix_ms = operation.expires_at_unix_ms;
     return batch_.Add(record);
   }
 

@@ -35,6 +35,9 @@ Status AddRecord(const Record& record, const With& with, Output* output) {
   if (output->json()) {
     std::string line = fmt::format(R"({{"id":{})", ToText(ToJson(record.id)));
     AppendJsonMembers(line, record.metadata, record.vector);
+    if (record.expires_at_unix_ms != 0) {
+      line += fmt::format(R"(,"expires_at":{})", record.expires_at_unix_ms);
+    }
     return output->AddLine(line + "}");
   }
   std::vector<std::string> cells = {record.id.ToString()};

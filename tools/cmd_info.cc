@@ -50,6 +50,8 @@ Json Describe(const CollectionInfo& info) {
           {"sketch", ToString(info.schema.sketch)},
           {"fields", std::move(fields)},
           {"records", info.records},
+          {"expiring", info.expiring},
+          {"expired", info.expired},
           {"rows_live", info.vectors},
           {"rows_dead", info.dead_vectors},
           {"disk_bytes", info.slab_bytes + info.catalog_bytes},

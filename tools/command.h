@@ -48,6 +48,7 @@ struct ImportOptions {
   std::string ids_file;
   std::string id_field = "id";
   std::string vector_field = "vector";
+  std::string expires_field;
   std::string format = "auto";
   std::size_t batch = 10000;
   bool skip_bad = false;                // --on-bad skip

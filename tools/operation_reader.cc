@@ -17,6 +17,7 @@ struct Members {
   std::optional<dom::element> op;
   std::optional<dom::element> row;
   std::optional<dom::element> metadata;
+  std::optional<dom::element> expires_at;
 };
 
 Result<Members> FindMembers(dom::object object) {
@@ -25,6 +26,7 @@ Result<Members> FindMembers(dom::object object) {
     std::optional<dom::element>* member = key == "op"                    ? &members.op
                                           : key == "row" || key == "vec" ? &members.row
                                           : key == "metadata"            ? &members.metadata
+                                          : key == "expires_at"          ? &members.expires_at
                                                                          : nullptr;
     if (member == nullptr || value.is_null()) continue;
     if (member->has_value()) {
@@ -100,6 +102,13 @@ Status OperationReader::ReadMembers(Operation* operation) {
     operation->vector = VectorView(record_.vector.data(), 1, record_.vector.size());
   } else if (members.row) {
     QUARRY_ASSIGN(operation->vector, ReadRow(*members.row, vectors_));
+  }
+  if (members.expires_at &&
+      (members.expires_at->get(operation->expires_at_unix_ms) != simdjson::SUCCESS ||
+       operation->expires_at_unix_ms < 0)) {
+    return Status::InvalidArgument(
+        fmt::format("expires_at is {}, expected milliseconds since 1970, or 0 for never",
+                    simdjson::minify(*members.expires_at)));
   }
   if (members.metadata) {
     if (!members.metadata->is_object()) {

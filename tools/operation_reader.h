@@ -19,13 +19,15 @@ namespace quarry::tools {
 struct Operation {
   bool is_delete = false;
   Id id;
-  VectorView vector;     // one row; data == nullptr: none
-  std::string metadata;  // a JSON object, "" for none
+  VectorView vector;                    // one row; data == nullptr: none
+  std::string metadata;                 // a JSON object, "" for none
+  std::int64_t expires_at_unix_ms = 0;  // 0: never
 };
 
 // Reads lines such as
 //   {"op":"upsert","id":"a","vector":[0.5,1],"metadata":{"year":2020}}
 //   {"op":"upsert","id":"a","row":7}        row 7 of the file of vectors
+//   {"op":"upsert","id":"a","expires_at":1893456000000}    milliseconds since 1970
 //   {"op":"delete","id":"a"}
 // "vec" means the same as "row". Other members are passed over, blank lines too.
 // Not thread-safe. Every message begins with file and line.

@@ -36,7 +36,7 @@ void AppendRecord(const tools::FileRecord& record, std::string* text) {
   for (const double element : record.vector) {
     *text += " " + std::to_string(std::bit_cast<std::uint64_t>(element));
   }
-  *text += "\n" + record.metadata + "\n";
+  *text += "\n" + record.metadata + "\n" + std::to_string(record.expires_at_unix_ms) + "\n";
 }
 
 // All records and the failure, if any, as text.
@@ -52,6 +52,7 @@ std::string ReadAll(Open open, const tools::RecordReaderOptions& options,
     if (!more.ok()) return text + more.status().message();
     if (!*more) return text;
     QUARRY_CHECK(record.has_vector || record.vector.empty());
+    QUARRY_CHECK(record.expires_at_unix_ms >= 0);
     CheckMetadata(record.metadata);
     AppendRecord(record, &text);
   }

@@ -47,6 +47,17 @@ TEST_F(CliApplyTest, ReplacesWholeRecordsAndDeletes) {
   EXPECT_EQ(Records(), "0\t1\td\t7\t{\"n\":4}\n0\t2\ta\t5\t\n0\t3\tc\t1\t{\"n\":3}\n");
 }
 
+TEST_F(CliApplyTest, UpsertsSetExpiries) {
+  const Finished finished = Apply(
+      "{\"op\":\"upsert\",\"id\":\"a\",\"vector\":[5,0],\"expires_at\":4102444800000}\n"
+      "{\"op\":\"upsert\",\"id\":\"b\",\"vector\":[6,0],\"expires_at\":1}\n");
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  EXPECT_EQ(Records(), "0\t1\ta\t5\t\n0\t2\tc\t1\t{\"n\":3}\n");
+  const Finished bad = Apply("{\"op\":\"upsert\",\"id\":\"a\",\"expires_at\":-1}\n");
+  EXPECT_EQ(bad.exit, 1);
+  EXPECT_THAT(bad.err, IsOneErrorWith("ops.jsonl:1: expires_at is -1, expected milliseconds"));
+}
+
 // Whatever the size of a batch, the state is that of replaying line by line.
 TEST_F(CliApplyTest, TheLastOperationOnAnIdDecidesInBatchesOfAnySize) {
   const std::string log =

@@ -182,5 +182,39 @@ TEST_F(CliTest, DropWithoutTerminalAndYesLeavesTheCollection) {
   EXPECT_EQ(Do({"count", store_, "c"}), "3\n");
 }
 
+TEST_F(CliTest, ExpiriesAreImportedShownCountedAndExported) {
+  Do({"create", store_, "c", "--dim", "2"});
+  const std::string records =
+      "{\"id\":1,\"vector\":[1,0],\"metadata\":{\"n\":1},\"expires_at\":4102444800000}\n"
+      "{\"id\":2,\"vector\":[0,1],\"metadata\":null,\"expires_at\":4102444800001}\n"
+      "{\"id\":3,\"vector\":[1,1]}\n";
+  Do({"import", store_, "c", "-"}, {.input = records});
+  EXPECT_EQ(Do({"get", store_, "c", "1", "--with", "metadata", "--json"}),
+            "{\"id\":1,\"metadata\":{\"n\":1},\"expires_at\":4102444800000}\n");
+  EXPECT_EQ(Do({"export", store_, "c", "-"}), records);
+  const Json info = Run({"info", store_, "c", "--json"}).lines().at(0);
+  EXPECT_EQ(info["expiring"], 2);
+  EXPECT_EQ(info["expired"], 0);
+  // Of records that are flat, only the field that is named.
+  Do({"import", store_, "c", "-", "--expires-field", "until"},
+     {.input = "{\"id\":3,\"vector\":[1,1],\"until\":1,\"expires_at\":2}\n"
+               "{\"id\":4,\"vector\":[1,1],\"until\":0,\"expires_at\":2}\n"});
+  EXPECT_EQ(Do({"count", store_, "c"}), "3\n");
+  EXPECT_EQ(Do({"get", store_, "c", "4", "--with", "metadata", "--json"}),
+            "{\"id\":4,\"metadata\":{\"expires_at\":2}}\n");
+}
+
+TEST_F(CliTest, ExpiriesOfVectorsComeWithTheirMetadata) {
+  Do({"create", store_, "c", "--dim", "2"});
+  const std::string vectors = Write("v.csv", "id,v0,v1\n1,1,0\n");
+  const Finished refused =
+      Run({"import", store_, "c", Write("v.fvecs", std::string("\2\0\0\0\0\0\0\0\0\0\0\0", 12)),
+           "--expires-field", "until"});
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_THAT(refused.err, IsOneErrorWith("--expires-field is for records"));
+  Do({"import", store_, "c", vectors, "--expires-field", "until"});
+  EXPECT_EQ(Do({"count", store_, "c"}), "1\n");
+}
+
 }  // namespace
 }  // namespace quarry::testing_support

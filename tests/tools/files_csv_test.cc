@@ -57,6 +57,22 @@ TEST_F(CsvTest, AColumnOfJsonArraysIsTheVector) {
   EXPECT_EQ(r.metadata, R"({"title":"a, \"b\""})");
 }
 
+TEST_F(CsvTest, TheColumnThatIsNamedIsTheExpiry) {
+  const auto records =
+      ReadAll("id,until,v0,v1\n1,1893456000000,0,1\n2,,0,1\n3, 0 ,0,1\n4,-5,0,1\n5,soon,0,1\n",
+              {.expires_field = "until"});
+  ASSERT_OK(records);
+  ASSERT_EQ(records->size(), 5u);
+  EXPECT_EQ((*records)[0].expires_at_unix_ms, 1893456000000);
+  EXPECT_EQ((*records)[0].metadata, "");
+  for (const std::size_t i : {1u, 2u}) {
+    EXPECT_OK((*records)[i].problem);
+    EXPECT_EQ((*records)[i].expires_at_unix_ms, 0);
+  }
+  EXPECT_THAT((*records)[3].problem.message(), HasSubstr("'-5', expected milliseconds"));
+  EXPECT_THAT((*records)[4].problem.message(), HasSubstr("column until"));
+}
+
 TEST_F(CsvTest, NumberedColumnsAreTheVector) {
   for (const std::string header : {"0,1,2", "v0,v1,v2", "dim_1,dim_2,dim_3", "x[0],x[1],x[2]"}) {
     const auto records = ReadAll(header + ",n\n1,2.5, -3e1 ,k\n");

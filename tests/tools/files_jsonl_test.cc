@@ -89,6 +89,38 @@ TEST_F(JsonlTest, FieldsCanHaveOtherNames) {
   EXPECT_EQ(r.metadata, R"({"id":5,"vector":2})");
 }
 
+TEST_F(JsonlTest, ExpiryIsTheFieldThatIsNamed) {
+  const RecordReaderOptions named{.expires_field = "until"};
+  const auto r = ReadOne(R"({"id":5,"until":1893456000000,"a":1})", named);
+  ASSERT_OK(r.problem);
+  EXPECT_EQ(r.expires_at_unix_ms, 1893456000000);
+  EXPECT_EQ(r.metadata, R"({"a":1})");
+  EXPECT_EQ(ReadOne(R"({"id":5,"until":null})", named).expires_at_unix_ms, 0);
+  EXPECT_EQ(ReadOne(R"({"id":5})", named).expires_at_unix_ms, 0);
+  for (const char* const bad : {"-1", "1.5", "\"2030\"", "9223372036854775808", "true"}) {
+    const auto record = ReadOne(std::string(R"({"id":5,"until":)") + bad + "}", named);
+    EXPECT_THAT(record.problem, Fails(StatusCode::kInvalidArgument)) << bad;
+    EXPECT_THAT(record.problem.message(), HasSubstr("until"));
+  }
+}
+
+// Who has a field of this name, in seconds or whatever, must not lose records by it.
+TEST_F(JsonlTest, ExpiresAtIsMetadataUnlessItStandsAsItIsExported) {
+  const auto exported = ReadOne(R"({"id":1,"vector":[1],"metadata":{"a":1},"expires_at":99})");
+  EXPECT_EQ(exported.expires_at_unix_ms, 99);
+  EXPECT_EQ(exported.metadata, R"({"a":1})");
+  const auto without = ReadOne(R"({"id":1,"metadata":null,"expires_at":99})");
+  EXPECT_EQ(without.expires_at_unix_ms, 99);
+  EXPECT_EQ(without.metadata, "");
+  for (const char* const flat :
+       {R"({"expires_at":99})", R"({"expires_at":99,"a":1})",
+        R"({"metadata":{"a":1},"expires_at":99,"b":2})", R"({"metadata":"x","expires_at":99})"}) {
+    const auto record = ReadOne(flat);
+    EXPECT_EQ(record.expires_at_unix_ms, 0) << flat;
+    EXPECT_EQ(record.metadata, flat);
+  }
+}
+
 TEST_F(JsonlTest, WholeNumbersAndFractionsStayWhatTheyAre) {
   EXPECT_EQ(ReadOne(R"({"a":9223372036854775807,"b":18446744073709551615,"c":2.0})").metadata,
             R"({"a":9223372036854775807,"b":18446744073709551615,"c":2.0})");

@@ -9,7 +9,7 @@ _quarry_options() {
   local schema='--dim --level --metric --id-type --field --zero-vectors --sketch'
   case $1 in
     create) echo "$schema" ;;
-    import) echo "--metadata --ids --id-field --vector-field --format --batch --on-bad --create $schema" ;;
+    import) echo "--metadata --ids --id-field --vector-field --expires-field --format --batch --on-bad --create $schema" ;;
     search) echo '--queries --vector --like -k --metric --ids --min-score --max-distance --with --explain --max-resident' ;;
     get) echo '--ids --with' ;;
     delete) echo '--ids' ;;

@@ -108,9 +108,25 @@ class CsvReader final : public RecordReader {
       record->id = Id(cells_[*columns_.id]);
       record->id_untyped = true;
     }
+    if (columns_.expires) QUARRY_TRY(FillExpiry(record));
     QUARRY_TRY(columns_.vector ? FillFromArray(record) : FillFromColumns(record));
     FillMetadata(record);
     return Status::Ok();
+  }
+
+  Status FillExpiry(FileRecord* record) {
+    const std::string_view cell = Trimmed(cells_[*columns_.expires]);
+    if (cell.empty()) return Status::Ok();
+    const auto [end, error] =
+        std::from_chars(cell.data(), cell.data() + cell.size(), record->expires_at_unix_ms);
+    if (error == std::errc() && end == cell.data() + cell.size() &&
+        record->expires_at_unix_ms >= 0) {
+      return Status::Ok();
+    }
+    return Status::InvalidArgument(
+        fmt::format("the expiry (column {}) is '{}', expected milliseconds since 1970, or 0 for "
+                    "never",
+                    options_.expires_field, cells_[*columns_.expires]));
   }
 
   Status FillFromArray(FileRecord* record) {

@@ -20,6 +20,8 @@ namespace quarry::tools {
 //           vector_1,vector_2). Where there are several such groups, the one
 //           that begins with options.vector_field is taken. A file with neither
 //           is refused.
+//   expiry  the column named options.expires_field: milliseconds since 1970; an empty
+//           cell or 0 means never
 //   others  metadata: an empty cell is absent; a JSON number, true or false is
 //           that value, unless the collection declares the field as a string;
 //           anything else is a string.

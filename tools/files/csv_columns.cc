@@ -49,7 +49,7 @@ Result<std::vector<std::size_t>> ChooseElements(const CsvColumns& columns,
                                                 const std::string& vector_field) {
   std::map<std::string, Group> groups;
   for (std::size_t i = 0; i < columns.names.size(); ++i) {
-    if (columns.id == i) continue;
+    if (columns.id == i || columns.expires == i) continue;
     const auto split = SplitName(columns.names[i]);
     if (!split) continue;
     groups[split->first].columns.push_back(i);
@@ -86,6 +86,7 @@ Result<CsvColumns> ChooseCsvColumns(std::vector<std::string> names,
       return Status::InvalidArgument(fmt::format("two columns are named '{}'", name));
     }
     if (!options.id_field.empty() && name == options.id_field) columns.id = i;
+    if (!options.expires_field.empty() && name == options.expires_field) columns.expires = i;
     if (!options.vector_field.empty() && name == options.vector_field) columns.vector = i;
   }
   if (!columns.vector) {
@@ -94,7 +95,7 @@ Result<CsvColumns> ChooseCsvColumns(std::vector<std::string> names,
   std::vector<bool> taken(columns.names.size());
   for (const std::size_t i : columns.elements) taken[i] = true;
   for (std::size_t i = 0; i < columns.names.size(); ++i) {
-    if (columns.id == i || columns.vector == i || taken[i]) continue;
+    if (columns.id == i || columns.vector == i || columns.expires == i || taken[i]) continue;
     if (columns.names[i].empty()) {
       return Status::InvalidArgument(fmt::format("column {} has no name", i + 1));
     }

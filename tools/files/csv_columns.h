@@ -17,6 +17,7 @@ struct CsvColumns {
   std::optional<std::size_t> id;
   std::optional<std::size_t> vector;  // holds JSON arrays
   std::vector<std::size_t> elements;  // or: one column for each element
+  std::optional<std::size_t> expires;
   std::vector<std::size_t> metadata;  // all others
 };
 

@@ -49,6 +49,7 @@ Status ImportBatch::Add(const ImportRecord& record) {
   QUARRY_TRY(CheckId(record, &slot.id));
   QUARRY_TRY(CheckMetadata(record.metadata));
   slot.metadata = record.metadata;
+  slot.expires_at_unix_ms = record.expires_at_unix_ms;
   if (record.vector.data != nullptr) {
     slot.has_vector = true;
     slot.vector = vectors_.size() / schema_.dim;
@@ -165,8 +166,10 @@ Result<std::uint64_t> ImportBatch::Write(Store* store, const Collection& collect
   std::vector<Id> ids;
   std::vector<Id> removed;
   std::vector<std::string_view> metadata;
+  std::vector<std::int64_t> expiries;
   ids.reserve(slots_.size());
   metadata.reserve(slots_.size());
+  expiries.reserve(slots_.size());
   Batch batch;
   std::uint64_t replaced = 0;
   for (std::size_t i = 0; i < slots_.size();) {
@@ -186,6 +189,7 @@ Result<std::uint64_t> ImportBatch::Write(Store* store, const Collection& collect
          ++i) {
       if (ids_ == Ids::kGiven) ids.push_back(std::move(slots_[i].id));
       metadata.push_back(slots_[i].metadata);
+      expiries.push_back(slots_[i].expires_at_unix_ms);
     }
     const std::size_t count = metadata.size() - begin;
     Records records;
@@ -195,6 +199,7 @@ Result<std::uint64_t> ImportBatch::Write(Store* store, const Collection& collect
           VectorView(vectors_.data() + first.vector * schema_.dim, count, schema_.dim);
     }
     records.metadata = {metadata.data() + begin, count};
+    records.expires_at_unix_ms = {expiries.data() + begin, count};
     batch.Upsert(collection, records);
   }
   if (!removed.empty()) batch.Delete(collection, removed);

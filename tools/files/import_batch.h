@@ -51,6 +51,7 @@ class ImportBatch {
     bool replaced = false;   // by a later slot
     std::size_t vector = 0;  // position in vectors_, in vectors
     std::string metadata;
+    std::int64_t expires_at_unix_ms = 0;
   };
 
   struct IdHash {

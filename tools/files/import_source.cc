@@ -32,7 +32,12 @@ Status CheckOptions(const ImportOptions& options, FileFormat format) {
   const int from_stdin =
       int{options.file == "-"} + int{options.metadata_file == "-"} + int{options.ids_file == "-"};
   if (from_stdin > 1) return Status::InvalidArgument("only one file can be stdin (-)");
-  if (IsVectorFormat(format)) return Status::Ok();
+  if (IsVectorFormat(format)) {
+    if (options.expires_field.empty() || !options.metadata_file.empty()) return Status::Ok();
+    return Status::InvalidArgument(
+        fmt::format("--expires-field is for records; {} ({}) holds vectors, expected --metadata",
+                    options.file, ToString(format)));
+  }
   const bool metadata = !options.metadata_file.empty();
   if (!metadata && options.ids_file.empty()) return Status::Ok();
   return Status::InvalidArgument(
@@ -47,8 +52,10 @@ Result<std::unique_ptr<ImportSource>> OpenImportSource(const ImportOptions& opti
   QUARRY_TRY(CheckOptions(options, format));
   const std::string name = options.file == "-" ? "<stdin>" : options.file;
   if (!IsVectorFormat(format)) {
-    QUARRY_ASSIGN(auto reader,
-                  OpenRecords(options.file, format, {options.id_field, options.vector_field}));
+    QUARRY_ASSIGN(auto reader, OpenRecords(options.file, format,
+                                           {.id_field = options.id_field,
+                                            .vector_field = options.vector_field,
+                                            .expires_field = options.expires_field}));
     return MakeRecordSource(name, std::move(reader));
   }
 
@@ -68,7 +75,9 @@ Result<std::unique_ptr<ImportSource>> OpenImportSource(const ImportOptions& opti
   }
   if (!options.metadata_file.empty()) {
     // Ids of a list leave the field of this name in the metadata.
-    const RecordReaderOptions fields{parts.ids ? "" : options.id_field, ""};
+    const RecordReaderOptions fields{.id_field = parts.ids ? "" : options.id_field,
+                                     .vector_field = "",
+                                     .expires_field = options.expires_field};
     QUARRY_ASSIGN(parts.metadata, OpenRecords(options.metadata_file, FileFormat::kJsonl, fields));
     parts.metadata_name = options.metadata_file == "-" ? "<stdin>" : options.metadata_file;
     const std::optional<std::uint64_t> rows = parts.vectors->rows();

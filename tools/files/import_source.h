@@ -19,9 +19,10 @@ namespace quarry::tools {
 struct ImportRecord {
   Status problem;  // not OK: this record is bad, with the place; nothing else is set
   std::optional<Id> id;
-  bool id_untyped = false;    // the id is a text that may also stand for a number
-  VectorView vector;          // one row; data == nullptr: no vector
-  std::string_view metadata;  // a JSON object, "" for none
+  bool id_untyped = false;              // the id is a text that may also stand for a number
+  VectorView vector;                    // one row; data == nullptr: no vector
+  std::string_view metadata;            // a JSON object, "" for none
+  std::int64_t expires_at_unix_ms = 0;  // 0: never
 };
 
 // What a collection must be to take the records.

@@ -17,12 +17,16 @@ namespace dom = simdjson::dom;
 
 static_assert(LineReader::kPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
+constexpr std::string_view kExpiresAt = "expires_at";
+
 // The members of one line that mean something.
 struct Members {
   std::optional<dom::element> id;
   std::optional<dom::element> vector;
-  std::optional<dom::element> metadata;  // the member of this name
-  std::size_t others = 0;                // how many beside these three
+  std::optional<dom::element> metadata;    // the member of this name
+  std::optional<dom::element> expires;     // options.expires_field
+  std::size_t others = 0;                  // how many beside these
+  std::optional<dom::element> expires_at;  // one of the others
 };
 
 std::string_view KindOf(dom::element value) {
@@ -59,6 +63,16 @@ Status ReadId(const std::string& field, dom::element value, std::optional<Id>* i
                     field, is_number ? simdjson::minify(value) : std::string(KindOf(value))));
   }
   return Status::Ok();
+}
+
+Status ReadExpiry(std::string_view field, dom::element value, std::int64_t* expires_at_unix_ms) {
+  if (value.is_null()) return Status::Ok();
+  if (value.get(*expires_at_unix_ms) == simdjson::SUCCESS && *expires_at_unix_ms >= 0) {
+    return Status::Ok();
+  }
+  return Status::InvalidArgument(
+      fmt::format("the expiry (field {}) is {}, expected milliseconds since 1970, or 0 for never",
+                  field, value.is_number() ? simdjson::minify(value) : std::string(KindOf(value))));
 }
 
 Status ReadVector(const std::string& field, dom::element value, std::vector<double>* vector) {
@@ -126,6 +140,19 @@ class JsonlReader final : public RecordReader {
       QUARRY_TRY(ReadVector(options_.vector_field, *members.vector, &record->vector));
       record->has_vector = true;
     }
+    // As it is exported: id, vector, metadata and expiry, each on its own.
+    const bool exported = members.others == 1 && members.expires_at && members.metadata &&
+                          (members.metadata->is_object() || members.metadata->is_null());
+    if (members.expires) {
+      QUARRY_TRY(ReadExpiry(options_.expires_field, *members.expires, &record->expires_at_unix_ms));
+    } else if (exported) {
+      QUARRY_TRY(ReadExpiry(kExpiresAt, *members.expires_at, &record->expires_at_unix_ms));
+      members.others = 0;
+    }
+    const bool expires = members.expires || exported;
+    if (expires && members.others == 0 && members.metadata && members.metadata->is_null()) {
+      return Status::Ok();
+    }
     if (members.others == 0 && members.metadata && members.metadata->is_object()) {
       record->metadata = simdjson::minify(*members.metadata);
     } else if (members.others > 0 || members.metadata) {
@@ -141,6 +168,10 @@ class JsonlReader final : public RecordReader {
     return !options_.vector_field.empty() && key == options_.vector_field;
   }
 
+  bool IsExpiry(std::string_view key) const {
+    return !options_.expires_field.empty() && key == options_.expires_field;
+  }
+
   bool IsMetadata(std::string_view key) const {
     return !options_.metadata_field.empty() && key == options_.metadata_field;
   }
@@ -149,10 +180,15 @@ class JsonlReader final : public RecordReader {
     for (const auto& [key, value] : object) {
       std::optional<dom::element>* member = IsId(key)         ? &members->id
                                             : IsVector(key)   ? &members->vector
+                                            : IsExpiry(key)   ? &members->expires
                                             : IsMetadata(key) ? &members->metadata
                                                               : nullptr;
       if (member == nullptr) {
         ++members->others;
+        if (options_.expires_field.empty() && !options_.metadata_field.empty() &&
+            key == kExpiresAt) {
+          members->expires_at = value;
+        }
       } else if (member->has_value()) {
         return Status::InvalidArgument(fmt::format("has the field {} twice", key));
       } else {
@@ -165,7 +201,7 @@ class JsonlReader final : public RecordReader {
   std::string OtherMembers(dom::object object) const {
     std::string text = "{";
     for (const dom::key_value_pair& member : object) {
-      if (IsId(member.key) || IsVector(member.key)) continue;
+      if (IsId(member.key) || IsVector(member.key) || IsExpiry(member.key)) continue;
       if (text.size() > 1) text += ',';
       text += nlohmann::json(member.key).dump();
       text += ':';

@@ -24,7 +24,8 @@ struct FileRecord {
   bool id_untyped = false;  // the id is a text that may also stand for a number
   bool has_vector = false;
   std::vector<double> vector;
-  std::string metadata;  // a JSON object, or "" for none
+  std::string metadata;                 // a JSON object, or "" for none
+  std::int64_t expires_at_unix_ms = 0;  // 0: never
 };
 
 struct RecordReaderOptions {
@@ -32,6 +33,9 @@ struct RecordReaderOptions {
   std::string vector_field = "vector";  // "": no field is the vector
   // Of jsonl: may hold the metadata; "": the metadata is always all other fields.
   std::string metadata_field = "metadata";
+  // Milliseconds since 1970. "": no field is the expiry, but in jsonl the field
+  // expires_at beside metadata (an object, or null) and nothing else but id and vector.
+  std::string expires_field = "";
 };
 
 // Not thread-safe.

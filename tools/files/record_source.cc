@@ -63,6 +63,7 @@ class RecordSource final : public ImportSource {
       record->vector = VectorView(data, 1, current_.vector.size());
     }
     record->metadata = current_.metadata;
+    record->expires_at_unix_ms = current_.expires_at_unix_ms;
     return true;
   }
 

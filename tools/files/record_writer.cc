@@ -78,6 +78,10 @@ class JsonlWriter final : public RecordWriter {
       AppendVectorText(*record.vector, &line_);
     }
     if (record.metadata) line_.append(R"(,"metadata":)").append(*record.metadata);
+    if (record.expires_at_unix_ms != 0) {
+      if (!record.metadata) line_ += R"(,"metadata":null)";  // how import tells it from metadata
+      line_ += fmt::format(R"(,"expires_at":{})", record.expires_at_unix_ms);
+    }
     line_ += "}\n";
     QUARRY_TRY(file_->Append(line_));
     return true;

@@ -35,7 +35,8 @@ class RecordWriter {
 // A writer into `file`, which it borrows:
 //   npy, fvecs  the vectors, f32
 //   npz         arrays `vectors`, f32, and `ids`: u64, or NumPy strings (U)
-//   jsonl       {"id":..,"vector":[..],"metadata":{..}}, without what is absent
+//   jsonl       {"id":..,"vector":[..],"metadata":{..},"expires_at":..}, without what is
+//               absent; but metadata is null where only an expiry is there
 // Errors: kInvalidArgument for other formats, and when npy or npz would go to
 // what cannot be written twice (stdout, a pipe); kIoError, kNoSpace.
 Result<std::unique_ptr<RecordWriter>> MakeRecordWriter(FileFormat format, std::size_t dim,

@@ -65,6 +65,7 @@ class VectorSource final : public ImportSource {
       record->problem = current_.problem;
       if (current_.id) record->id = std::move(current_.id);
       record->metadata = current_.metadata;
+      record->expires_at_unix_ms = current_.expires_at_unix_ms;
     }
     ++rows_;
     return true;
