@@ -103,8 +103,7 @@ bool CrashStore::Note(const std::string& line) {
     if (sequence != begun_) return Problem("out of order: " + line);
     acked_ = sequence;
     const Step step = stream_.StepTo(static_cast<std::uint64_t>(sequence));
-    const bool sync = step.kind != Step::Kind::kWrite || step.sync;
-    if (sync && !disk_goes_) durable_ = sequence;
+    if (step.durable() && !disk_goes_) durable_ = sequence;
   } else if (what == "closed") {
     if (!disk_goes_) durable_ = acked_;
   } else if (what != "close" && !(what == "failed" && disk_goes_)) {

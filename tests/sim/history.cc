@@ -170,7 +170,9 @@ class StepMaker {
         (change.kind != ChangeKind::kUpdateMetadata && Below(4) == 0)) {
       constexpr std::int64_t kExpiries[] = {0, kLongAgo, kFarAway, kFarAway + 1};
       for (std::size_t i = 0; i < change.ids.size(); ++i) {
-        change.expires_at_unix_ms.push_back(kExpiries[Below(4)]);
+        const std::int64_t expiry = kExpiries[Below(4)];
+        const bool taken = options_.expired || expiry != kLongAgo;
+        change.expires_at_unix_ms.push_back(taken ? expiry : kFarAway);
       }
       if (change.kind == ChangeKind::kSetExpiry) return;
     }

@@ -57,6 +57,9 @@ struct Step {
 struct StepOptions {
   std::uint64_t seed = 1;
   unsigned relaxed_percent = 30;  // of the writes have sync = false
+  // Whether some records have expired: not where the store's thread removes them, by
+  // commits that no step stands for.
+  bool expired = true;
 };
 
 Step StepAfter(const StepOptions& options, const Model& model);

@@ -56,7 +56,8 @@ Step Stream::StepTo(std::uint64_t sequence) {
   for (const Part& part : parts_) {
     if (part.first <= sequence) of = &part;
   }
-  return StepAfter({.seed = of->seed, .relaxed_percent = relaxed_percent_}, At(sequence - 1));
+  return StepAfter({.seed = of->seed, .relaxed_percent = relaxed_percent_, .expired = false},
+                   At(sequence - 1));
 }
 
 void Stream::TurnAfter(std::uint64_t sequence, std::uint64_t seed) {
