@@ -63,7 +63,7 @@ constexpr std::array kBugs = {
     NamedBug{Bug::kFlushedBetweenCommits, "FlushedBetweenCommits", "flushes", 6},
     NamedBug{Bug::kSyncWithoutRows, "SyncWithoutRows", "power-cuts", 1},
     NamedBug{Bug::kNotesNotChecked, "NotesNotChecked", "power-cuts", 1},
-    NamedBug{Bug::kCutsTooMuch, "CutsTooMuch", "power-cuts", 9},
+    NamedBug{Bug::kCutsTooMuch, "CutsTooMuch", "power-cuts", 10},
     NamedBug{Bug::kRecoveredRowsNotWritten, "RecoveredRowsNotWritten", "power-cuts", 1},
     NamedBug{Bug::kRecoveredRowsNotSynced, "RecoveredRowsNotSynced", "power-cuts", 1},
     NamedBug{Bug::kWitnessNotWritten, "WitnessNotWritten", "old-catalogs", 1},
