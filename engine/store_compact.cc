@@ -97,6 +97,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (first_damage.ok()) first_damage = told;
   }
   if (!first_damage.ok()) return first_damage;
+  if (options.erase) QUARRY_TRY(EraseCatalog());
   return run.result;
 }
 

@@ -59,6 +59,7 @@ class CommandLine {
   void AddList();
   void AddInfo();
   void AddSketch();
+  void AddCompact();
   void AddVerify();
   void AddRepair();
   void AddCheckpoint();

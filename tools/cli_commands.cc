@@ -134,6 +134,7 @@ void CommandLine::AddCommands() {
   AddInfo();
   AddExport();
   AddSketch();
+  AddCompact();
   AddVerify();
   AddRepair();
   AddCheckpoint();
@@ -330,6 +331,23 @@ void CommandLine::AddSketch() {
   AddText(command.app, "--drop", &options->drop, "i8|pca",
           "Keep these no longer; without i8 sketches there are no pca sketches");
   command.run = [this, options] { return RunSketch(global_, *options); };
+}
+
+void CommandLine::AddCompact() {
+  CliCommand& command =
+      Add("compact", "Give back the space of deleted and replaced records",
+          "  quarry compact my.store\n  quarry compact my.store docs --min-dead 0\n"
+          "  quarry compact my.store --erase\n");
+  auto options = std::make_shared<CompactCommandOptions>();
+  command.app->add_option("COLL", options->collection, "Only this collection")->option_text(" ");
+  AddParsed(command.app, "--min-dead", &options->min_dead, ParseShare, "SHARE",
+            "Rewrite slabs when more than this of a collection is dead; default: 0.2");
+  command.app->add_flag("--erase", options->erase,
+                        "Leave no byte of what was deleted or replaced in any file");
+  AddNumber(command.app, "--bytes-per-second", &options->bytes_per_second,
+            std::numeric_limits<std::size_t>::max(),
+            "Read and write no faster than this; default: no limit");
+  command.run = [this, options] { return RunCompact(global_, *options); };
 }
 
 void CommandLine::AddVerify() {

@@ -40,6 +40,12 @@ Result<double> ParseReal(const std::string& text) {
   return Status::InvalidArgument(fmt::format("expected a finite number, got '{}'", text));
 }
 
+Result<double> ParseShare(const std::string& text) {
+  const auto share = ParseReal(text);
+  if (share.ok() && *share >= 0 && *share <= 1) return share;
+  return Status::InvalidArgument(fmt::format("expected a share of 0 to 1, got '{}'", text));
+}
+
 Result<With> ParseWith(const std::string& text) {
   With with;
   std::string_view rest = text;

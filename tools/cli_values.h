@@ -24,6 +24,9 @@ Result<std::vector<std::size_t>> ParseCounts(const std::string& text, std::size_
 // A finite number such as 0.25 or -1e-3.
 Result<double> ParseReal(const std::string& text);
 
+// A share such as 0.2: 0 to 1.
+Result<double> ParseShare(const std::string& text);
+
 // "metadata", "vector" or both with a comma.
 Result<With> ParseWith(const std::string& text);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "format/status_macros.h"
 #include "tools/command.h"
 #include "tools/output.h"
@@ -20,6 +22,8 @@ Result<Json> Describe(const std::string& path, const Store& store, std::size_t c
               {"disk_bytes", info.catalog_bytes + info.slab_bytes},
               {"catalog_bytes", info.catalog_bytes},
               {"slab_bytes", info.slab_bytes},
+              {"rows_dead", info.dead_vectors},
+              {"reclaimable_bytes", info.reclaimable_bytes},
               {"free_bytes", info.free_bytes},
               {"kernels", kernels},
               {"version", Version()}};
@@ -32,6 +36,12 @@ Json Describe(const SlabInfo& slab) {
   return {{"number", slab.number},     {"planes", std::move(planes)}, {"first_row", slab.first_row},
           {"last_row", slab.last_row}, {"rows", slab.rows},           {"dead", slab.dead},
           {"capacity", slab.capacity}, {"bytes", slab.bytes},         {"active", slab.active}};
+}
+
+// 0..1 in thousandths.
+double ShareOf(std::uint64_t part, std::uint64_t all) {
+  if (all == 0) return 0;
+  return std::round(static_cast<double>(part) / static_cast<double>(all) * 1000) / 1000;
 }
 
 Json Describe(const CollectionInfo& info) {
@@ -54,6 +64,7 @@ Json Describe(const CollectionInfo& info) {
           {"expired", info.expired},
           {"rows_live", info.vectors},
           {"rows_dead", info.dead_vectors},
+          {"dead_share", ShareOf(info.dead_vectors, info.vectors + info.dead_vectors)},
           {"disk_bytes", info.slab_bytes + info.catalog_bytes},
           {"slab_bytes", info.slab_bytes},
           {"catalog_bytes", info.catalog_bytes},

@@ -112,6 +112,13 @@ struct SketchCommandOptions {
   std::string drop;
 };
 
+struct CompactCommandOptions {
+  std::string collection;            // "": all
+  double min_dead = 0.2;             // share of dead rows from which on slabs are rewritten
+  bool erase = false;                // leaves no byte of what was deleted
+  std::size_t bytes_per_second = 0;  // 0: no limit
+};
+
 struct VerifyCommandOptions {
   bool quick = false;
   std::size_t bytes_per_second = 0;
@@ -144,6 +151,7 @@ Result<int> RunList(const GlobalOptions& global);
 Result<int> RunInfo(const GlobalOptions& global, const CollectionOptions& options);
 Result<int> RunBench(const GlobalOptions& global, const BenchOptions& options);
 Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& options);
+Result<int> RunCompact(const GlobalOptions& global, const CompactCommandOptions& options);
 Result<int> RunVerify(const GlobalOptions& global, const VerifyCommandOptions& options);
 Result<int> RunRepair(const GlobalOptions& global, const RepairCommandOptions& options);
 Result<int> RunCheckpoint(const GlobalOptions& global, const CheckpointCommandOptions& options);

@@ -1,7 +1,7 @@
 # Completion of the command `quarry` for bash: commands, options, values of
 # options, and the collections of the store that is given.
 
-_quarry_commands='create import search get delete apply count list info export sketch verify repair checkpoint restore drop bench'
+_quarry_commands='create import search get delete apply count list info export sketch compact verify repair checkpoint restore drop bench'
 _quarry_global_options='--json --quiet --no-color --yes --threads --version --help'
 
 # The options of a command, beside the global ones.
@@ -16,6 +16,7 @@ _quarry_options() {
     apply) echo '--vectors --batch' ;;
     export) echo '--with' ;;
     sketch) echo '--add --drop' ;;
+    compact) echo '--min-dead --erase --bytes-per-second' ;;
     verify) echo '--quick --bytes-per-second' ;;
     bench) echo '--queries -k --batch --threads --max-resident' ;;
   esac
@@ -24,7 +25,7 @@ _quarry_options() {
 # Whether an option is followed by a value.
 _quarry_takes_value() {
   case $1 in
-    --json | --quiet | --no-color | --yes | --version | --help | -h | --create | --explain | --quick) return 1 ;;
+    --json | --quiet | --no-color | --yes | --version | --help | -h | --create | --explain | --quick | --erase) return 1 ;;
     -?*) return 0 ;;
   esac
   return 1

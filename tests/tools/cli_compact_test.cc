@@ -1,0 +1,91 @@
+// compact: what is given back, what is left of deleted records, what is refused; info
+// says what could be.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "tests/file_bytes.h"
+#include "tests/tools/cli_support.h"
+
+namespace quarry::testing_support {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRecords = 3000;
+constexpr const char* kMarker = "zq7v3k9w1x5c8b2n6m4l0p";
+
+class CliCompactTest : public CliTest {
+ protected:
+  // Records 0 .. kRecords - 1; the marker is in the text of the first.
+  void Import() const {
+    std::string lines;
+    for (int i = 0; i < kRecords; ++i) {
+      lines += R"({"id":)" + std::to_string(i) + R"(,"vector":[)" + std::to_string(i) +
+               R"(,1,2,3],"text":")" + (i == 0 ? kMarker : "words") + "\"}\n";
+    }
+    Do({"create", store_, "c", "--dim", "4", "--metric", "dot"});
+    Do({"import", store_, "c", Write("records.jsonl", lines)});
+  }
+  // All but each `kept`-th record.
+  void DeleteMost(int kept) const {
+    std::string ids;
+    for (int i = 0; i < kRecords; ++i) {
+      if (i % kept != 1) ids += std::to_string(i) + "\n";
+    }
+    Do({"delete", store_, "c", "--ids", Write("ids.txt", ids)});
+  }
+  Json Info() const { return Json::parse(Do({"info", store_, "c", "--json"})); }
+
+  bool HasMarker() const {
+    for (const auto& file : fs::recursive_directory_iterator(store_)) {
+      if (!file.is_regular_file()) continue;
+      if (FileBytes(file.path()).find(kMarker) != std::string::npos) return true;
+    }
+    return false;
+  }
+};
+
+TEST_F(CliCompactTest, GivesBackWhatInfoSaysIsDead) {
+  Import();
+  DeleteMost(10);
+  EXPECT_EQ(Info()["rows_dead"], kRecords * 9 / 10);
+  EXPECT_GT(Info()["reclaimable_bytes"], 0);
+  const std::string answers = Do({"search", store_, "c", "--vector", "[1,2,3,4]", "--json"});
+  const Json compacted = Json::parse(Do({"compact", store_, "c", "--json"}));
+  EXPECT_EQ(compacted["rows"], kRecords / 10);
+  EXPECT_LT(compacted["bytes_after"], compacted["bytes_before"]);
+  EXPECT_EQ(Info()["rows_dead"], 0);
+  EXPECT_EQ(Do({"search", store_, "c", "--vector", "[1,2,3,4]", "--json"}), answers);
+}
+
+TEST_F(CliCompactTest, EraseLeavesNoByteOfWhatWasDeleted) {
+  Import();
+  ASSERT_TRUE(HasMarker());
+  Do({"delete", store_, "c", "0"});
+  ASSERT_TRUE(HasMarker());
+  Do({"compact", store_, "--erase"});
+  EXPECT_FALSE(HasMarker());
+  EXPECT_EQ(Do({"count", store_, "c"}), std::to_string(kRecords - 1) + "\n");
+}
+
+TEST_F(CliCompactTest, AWholeStoreAndNothingToDo) {
+  Import();
+  const Json compacted = Json::parse(Do({"compact", store_, "--json", "--min-dead", "0.5"}));
+  EXPECT_EQ(compacted["rows"], 0);
+  EXPECT_TRUE(compacted["seconds"].is_number());
+}
+
+TEST_F(CliCompactTest, MisuseIsSaid) {
+  Import();
+  const Finished share = Run({"compact", store_, "--min-dead", "1.5"});
+  EXPECT_EQ(share.exit, 2);
+  EXPECT_NE(share.err.find("'1.5'"), std::string::npos) << share.err;
+  const Finished absent = Run({"compact", store_, "none"});
+  EXPECT_EQ(absent.exit, 1);
+  EXPECT_NE(absent.err.find("there is no collection none"), std::string::npos) << absent.err;
+}
+
+}  // namespace
+}  // namespace quarry::testing_support
