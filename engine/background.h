@@ -43,6 +43,20 @@ class Background {
   pid_t pid_ = 0;       // of the process that has the thread
 };
 
+// Counts a call that background work gives way to, while it lives.
+class CountedCall {
+ public:
+  explicit CountedCall(std::atomic<int>& calls) : calls_(calls) { ++calls_; }
+  ~CountedCall() {
+    if (--calls_ == 0) calls_.notify_all();
+  }
+  CountedCall(const CountedCall&) = delete;
+  CountedCall& operator=(const CountedCall&) = delete;
+
+ private:
+  std::atomic<int>& calls_;
+};
+
 // Lets other threads have the processor and the disk before the calling one, from now
 // on. What the system refuses stays as it is.
 void LowerPriority();

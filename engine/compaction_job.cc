@@ -88,10 +88,10 @@ Status PutTombstones(const storage::CatalogView& catalog, std::uint32_t collecti
 
 }  // namespace
 
-// Does nothing when the slabs are not there any more: another compaction was quicker, or
-// the collection was dropped.
-Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
-                         engine::CompactionRun& run) {
+// Returns whether it was done: the slabs may not be there any more, because another
+// compaction was quicker or the collection was dropped.
+Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
+                               engine::CompactionRun& run) {
   const std::lock_guard no_other(sketch_mutex_);
   const auto began = std::chrono::steady_clock::now();
   if (!run.go_on()) return Status::Cancelled("the compaction was cancelled");
@@ -100,11 +100,11 @@ Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t
     QUARRY_ASSIGN(const auto state, StateFor(nullptr));
     view = state->Find(collection);
   }
-  if (view == nullptr) return Status::Ok();
+  if (view == nullptr) return false;
   const std::span<const SlabView> sources = FindRun(*view, slabs);
   const auto damaged = [](const SlabView& slab) { return slab.slab->has_quarantine(); };
   if (sources.empty() || std::any_of(sources.begin(), sources.end(), damaged)) {
-    return Status::Ok();
+    return false;
   }
   if (options_.log) {
     options_.log(LogLevel::kInfo, "collection " + view->name + ": compacting " +
@@ -115,7 +115,7 @@ Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t
   NewSlab copy;
   if (LiveRows(sources) > 0) QUARRY_TRY(CopyForJob(*view, sources, run, copy));
   const Status swapped = SwapSlabs(collection, sources, copy, run);
-  if (swapped.code() == StatusCode::kNotFound) return Status::Ok();  // dropped meanwhile
+  if (swapped.code() == StatusCode::kNotFound) return false;  // dropped meanwhile
   QUARRY_TRY(swapped);
   CompactionRecord record;
   record.ended = std::chrono::system_clock::now();
@@ -127,7 +127,7 @@ Status StoreCore::RunJob(std::uint32_t collection, std::span<const std::uint64_t
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   run.Add(record, FileBytes(sources));
   Note(record);
-  return Status::Ok();
+  return true;
 }
 
 // Numbers that no commit has used are lost with the process, and nothing with them.

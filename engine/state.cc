@@ -38,7 +38,7 @@ format::Manifest ManifestOf(const CollectionView& view) {
 }
 
 std::uint64_t ReclaimableBytes(const SlabView& slab) {
-  return slab.dead_rows() * (slab.file_bytes() / slab.slab->capacity_rows());
+  return slab.dead_rows() * slab.slab->row_bytes();
 }
 
 format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequence) {

@@ -82,7 +82,7 @@ struct CollectionView {
   std::optional<std::size_t> FindSlab(std::uint64_t row) const;
 };
 
-// What dead rows take of the files of a slab, about.
+// What the vectors of dead rows take in the base plane of a slab.
 std::uint64_t ReclaimableBytes(const SlabView& slab);
 
 // What the catalog keeps of a view's slabs.

@@ -10,6 +10,7 @@
 #include "engine/store_core.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
+#include "storage/published.h"
 
 namespace quarry {
 namespace {
@@ -63,7 +64,7 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
 // mostly waste.
 constexpr std::uint64_t kMinWasteBytes = 1u << 20;
 constexpr std::chrono::seconds kRetry{60};
-constexpr std::chrono::milliseconds kPausedStep{20};
+constexpr std::chrono::milliseconds kGiveWayStep{20};
 constexpr std::size_t kRecords = 16;
 
 }  // namespace
@@ -81,12 +82,14 @@ Status StoreCore::CheckCompaction(const CompactionOptions& options) const {
 Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collection,
                                             const CompactionOptions& options) {
   QUARRY_TRY(CheckCompaction(options));
+  const engine::CountedCall counted(compact_calls_);
   engine::CompactionRun run(
       options, [this, &options] { return !closing_ && (!options.go_on || options.go_on()); });
   Status first_damage;
   for (const auto& [number, name] : CollectionNames()) {
     if (collection && number != *collection) continue;
     const std::string context = "collection " + name;
+    if (options.erase) ForgetModel(number);
     if (const Status sealed = Seal(number, options.max_dead_share, options.erase); !sealed.ok()) {
       return sealed.WithContext(context);
     }
@@ -97,14 +100,17 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (first_damage.ok()) first_damage = told;
   }
   if (!first_damage.ok()) return first_damage;
-  if (options.erase) QUARRY_TRY(EraseCatalog());
+  if (options.erase) QUARRY_TRY(PublishErased());
   return run.result;
 }
 
 // A slab that is damaged keeps no other from being compacted; it is told of at the end.
 Status StoreCore::CompactCollection(std::uint32_t collection, engine::CompactionRun& run) {
   Status first_damage;
-  for (int plan = 0; plan < kMaxPlans; ++plan) {
+  // To erase takes a plan of which each job was done here: what another compaction, begun
+  // before, has copied may have died between.
+  bool all_done = false;
+  for (int plan = 0; run.options.erase ? !all_done : plan < kMaxPlans; ++plan) {
     std::vector<Job> jobs;
     {
       QUARRY_ASSIGN(const auto state, StateFor(nullptr));
@@ -117,9 +123,12 @@ Status StoreCore::CompactCollection(std::uint32_t collection, engine::Compaction
       run.progress.rows_total += job.live;
       run.progress.bytes_total += job.bytes;
     }
+    all_done = true;
     for (const Job& job : jobs) {
       const CompactionProgress before = run.progress;
-      const Status done = RunJob(collection, job.slabs, run);
+      const Result<bool> ran = RunJob(collection, job.slabs, run);
+      const Status& done = ran.status();
+      all_done = all_done && ran.ok() && *ran;
       // What has died meanwhile, or was not to be done, is done with.
       run.progress.rows_done = before.rows_done + job.live;
       run.progress.bytes_done = before.bytes_done + job.bytes;
@@ -131,9 +140,31 @@ Status StoreCore::CompactCollection(std::uint32_t collection, engine::Compaction
         options_.log(LogLevel::kError, "compaction passes over damaged rows: " + done.message());
       }
     }
-    if (run.options.erase) break;  // what dies from now on is not this call's
   }
+  if (first_damage.ok() && run.options.erase) first_damage = CheckErased(collection);
   return first_damage;
+}
+
+// Slabs that no plan touches keep what they have.
+Status StoreCore::CheckErased(std::uint32_t collection) const {
+  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+  const auto view = state->Find(collection);
+  if (view == nullptr) return Status::Ok();
+  for (const SlabView& slab : view->slabs) {
+    if (!slab.slab->has_quarantine() || slab.dead_rows() == 0) continue;
+    return Status::Corruption("slab " + std::to_string(slab.slab->number()) +
+                              " has damaged rows; its deleted vectors were not erased");
+  }
+  return Status::Ok();
+}
+
+// Readers in other processes are given a state without the erased vectors, if they had
+// one with them.
+Status StoreCore::PublishErased() {
+  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+  storage::Vfs& vfs = state->catalog().catalog().directory().vfs();
+  QUARRY_ASSIGN(const auto published, storage::ListPublished(vfs, path_));
+  return published.empty() ? Status::Ok() : Publish().status();
 }
 
 // Lists the slab that takes rows as full when it is worth a compaction: the next write
@@ -161,6 +192,12 @@ Status StoreCore::Seal(std::uint32_t collection, double max_dead_share, bool era
   return CommitList(std::move(batch), store_state_, std::move(list));
 }
 
+// What was learnt from vectors that are erased now.
+void StoreCore::ForgetModel(std::uint32_t collection) {
+  const std::lock_guard no_sketches(sketch_mutex_);
+  last_pca_.erase(collection);
+}
+
 bool StoreCore::WantsCompaction() const {
   CompactionOptions options;
   options.max_dead_share = options_.max_dead_share;
@@ -178,12 +215,8 @@ void StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   CompactionOptions options;
   options.max_dead_share = options_.max_dead_share;
   options.bytes_per_second = options_.compact_bytes_per_second;
-  options.go_on = [&] {
-    while (compaction_paused_ && go_on() && !closing_ && sketch_calls_ == 0) {
-      std::this_thread::sleep_for(kPausedStep);
-    }
-    return go_on() && !closing_ && sketch_calls_ == 0;
-  };
+  // A job that is under way is given up, not held: others wait for its lock.
+  options.go_on = [&] { return go_on() && !closing_ && !GivesWay(); };
   try {
     CompactAllInBackground(options, [&] { return go_on() && !closing_; });
   } catch (const std::bad_alloc&) {
@@ -192,13 +225,17 @@ void StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   }
 }
 
-// Gives way to SetSketches, for which a job that is under way is begun again.
+// Whether compactions of the background have to wait.
+bool StoreCore::GivesWay() const {
+  return compaction_paused_ || sketch_calls_ != 0 || compact_calls_ != 0;
+}
+
 void StoreCore::CompactAllInBackground(const CompactionOptions& options,
                                        const std::function<bool()>& go_on) {
   for (const auto& [number, name] : CollectionNames()) {
     Status done;
     do {
-      while (const int calls = sketch_calls_) sketch_calls_.wait(calls);
+      while (GivesWay() && go_on()) std::this_thread::sleep_for(kGiveWayStep);
       engine::CompactionRun run(options, options.go_on);
       run.min_waste_bytes = kMinWasteBytes;
       done = CompactCollection(number, run);

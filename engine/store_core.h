@@ -190,15 +190,19 @@ class StoreCore {
   Status RemoveDropped(const engine::CollectionView& before, const engine::CollectionView& after);
   // In store_compact.cc.
   Status CheckCompaction(const CompactionOptions& options) const;
+  Status CheckErased(std::uint32_t collection) const;
+  Status PublishErased();
+  void ForgetModel(std::uint32_t collection);
   bool WantsCompaction() const;
+  bool GivesWay() const;
   void CompactInBackground(const std::function<bool()>& go_on);
   void CompactAllInBackground(const CompactionOptions& options, const std::function<bool()>& go_on);
   void Note(const CompactionRecord& record);
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
   // In compaction_job.cc. CopyForJob REQUIRES that sketch_mutex_ is held.
-  Status RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
-                engine::CompactionRun& run);
+  Result<bool> RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
+                      engine::CompactionRun& run);
   Status CopyForJob(const engine::CollectionView& view, std::span<const engine::SlabView> sources,
                     engine::CompactionRun& run, engine::NewSlab& copy);
   Status MakePcaForJob(const engine::CollectionView& view,
@@ -257,6 +261,7 @@ class StoreCore {
   std::atomic<std::uint64_t> stagings_ = 0;
 
   std::atomic<bool> compaction_paused_ = false;
+  std::atomic<int> compact_calls_ = 0;              // of Compact: the background gives way
   std::atomic<std::uint64_t> written_bytes_ = 0;    // by writes
   std::atomic<std::uint64_t> compacted_bytes_ = 0;  // by compactions
   mutable std::mutex compactions_mutex_;

@@ -48,19 +48,6 @@ format::PcaShape LargestShape(std::uint32_t dim) {
   return shape;
 }
 
-class CountedCall {
- public:
-  explicit CountedCall(std::atomic<int>& calls) : calls_(calls) { ++calls_; }
-  ~CountedCall() {
-    if (--calls_ == 0) calls_.notify_all();
-  }
-  CountedCall(const CountedCall&) = delete;
-  CountedCall& operator=(const CountedCall&) = delete;
-
- private:
-  std::atomic<int>& calls_;
-};
-
 }  // namespace
 
 // Publishes a change of one slab of a collection: `change` is given its copy.
@@ -248,7 +235,7 @@ void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
 Status StoreCore::SetSketches(std::uint32_t collection, SketchPolicy policy,
                               const SketchOptions& options) {
   QUARRY_TRY(CheckUsable());
-  const CountedCall counted(sketch_calls_);
+  const engine::CountedCall counted(sketch_calls_);
   QUARRY_TRY(ChangePolicy(collection, policy));
   return MakeSketches(collection, /*active=*/true, 0, options);
 }

@@ -70,6 +70,7 @@ int Fail(const Status& status) {
 
 OpenOptions CrashHistory::Options() {
   OpenOptions options;
+  options.compaction = false;  // its commits would come between those of the history
   options.slab_bytes = 1u << 20;
   return options;
 }

@@ -272,6 +272,10 @@ TEST_P(ModelTest, RandomHistoryEqualsTheReference) {
     if (Below(10) == 0) {
       EXPECT_OK(store_->RemoveExpired({.sync = false}));
     }
+    if (Below(10) == 0) {
+      const bool all = Below(2) == 0;
+      ASSERT_OK(store_->Compact({.max_dead_share = all ? 0 : 0.2, .erase = Below(4) == 0}));
+    }
     Advance();
     Write();
     CheckSame();

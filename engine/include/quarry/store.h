@@ -259,8 +259,8 @@ class Store {
   // first damaged rows, once all else is done, and those of a write.
   Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
-  // No compaction of the background goes on, at once, or begins, until ResumeCompaction.
-  // Compact works all the same.
+  // No compaction of the background begins until ResumeCompaction; one that is under way
+  // is given up. Compact works all the same.
   void PauseCompaction();
   void ResumeCompaction();
 
