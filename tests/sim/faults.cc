@@ -89,7 +89,8 @@ class Script {
     known_.states[0] = Model();
     if (!Open(/*create=*/true)) return;
     for (std::uint64_t i = 0; i < steps && !violated_; ++i) {
-      if (!Commit()) return;
+      if (IsCompactedAfter(steps_, known_.acked) && !Compact()) return;
+      if (violated_ || !Commit()) return;
       store_.Drain();
       if (i + 1 != reopen_after) continue;
       const Status closed = store_.Close();
@@ -124,6 +125,33 @@ class Script {
     return status.code() == StatusCode::kNoSpace || status.code() == StatusCode::kIoError
                ? ++refused_ < kMaxRefused
                : false;
+  }
+
+  // Whether the store takes more commits. Those of a compaction leave the records as they
+  // are: some may be there when it fails.
+  bool Compact() {
+    disk().ForgetFailedSync();
+    const std::uint64_t before = known_.acked.sequence;
+    const Status status = sim::Compact(store_.core());
+    const std::uint64_t after = store_.sequence();
+    for (std::uint64_t sequence = before + 1; sequence <= after + 1; ++sequence) {
+      known_.states[sequence] = Renumbered(known_.acked, sequence);
+    }
+    if (after > before) known_.durable = after;
+    known_.acked.sequence = known_.begun.sequence = after;
+    store_.Drain();
+    if (status.ok()) {
+      if (disk().sync_failed()) Violation("a compaction whose sync failed succeeds");
+      return !violated_;
+    }
+    if (!IsHonest(status)) Violation("compaction: " + status.ToString());
+    const bool unknown = status.outcome() == Outcome::kUnknown;
+    if (unknown) ++known_.begun.sequence;
+    if (unknown || disk().sync_failed()) {
+      ExpectReadOnly(StepAfter(steps_, known_.acked));
+      return false;
+    }
+    return status.code() != StatusCode::kReadOnly;
   }
 
   void Acknowledge(Model after, const Step& step) {

@@ -298,6 +298,25 @@ std::string DifferenceOfRecords(const Collection& collection, const ModelCollect
   return DifferenceOfHits(collection, model, reference);
 }
 
+// Each file of a slab is one that the state has.
+std::string DifferenceOfFiles(const engine::State& state) {
+  const storage::Directory& directory = state.catalog().catalog().directory();
+  std::set<std::string> listed;
+  for (const auto& view : state.collections()) {
+    for (const engine::SlabView& slab : view->slabs) {
+      const std::string number = std::to_string(slab.slab->number());
+      listed.insert(number + ".base");
+      if (slab.sketch != nullptr) listed.insert(number + ".i8");
+    }
+  }
+  const auto names = directory.SlabNames();
+  if (!names.ok()) return names.status().ToString();
+  for (const std::string& name : *names) {
+    if (!listed.contains(name)) return "slabs/" + name + " is listed nowhere";
+  }
+  return "";
+}
+
 }  // namespace
 
 Step StepAfter(const StepOptions& options, const Model& model) {
@@ -374,10 +393,27 @@ Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Ste
   return core->Write(batch, {.sync = step.sync}).status();
 }
 
+bool IsCompactedAfter(const StepOptions& options, const Model& model) {
+  std::mt19937_64 rng(options.seed * 0x9e3779b97f4a7c15u - model.sequence);
+  return rng() % 6 == 0;
+}
+
+// So eagerly that small slabs are rewritten again and again.
+Status Compact(const std::shared_ptr<StoreCore>& core) {
+  return core->Compact(std::nullopt, {.max_dead_share = 0}).status();
+}
+
+Model Renumbered(Model model, std::uint64_t sequence) {
+  model.sequence = sequence;
+  return model;
+}
+
 std::string Difference(const std::shared_ptr<StoreCore>& core, const Model& model,
                        std::uint64_t* rows) {
   const auto state = core->StateFor(nullptr);
   if (!state.ok()) return state.status().ToString();
+  const std::string files = DifferenceOfFiles(**state);
+  if (!files.empty()) return files;
   if ((*state)->sequence() != model.sequence) {
     return "sequence " + std::to_string((*state)->sequence()) + ", expected " +
            std::to_string(model.sequence);

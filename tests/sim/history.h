@@ -66,6 +66,13 @@ Step StepAfter(const StepOptions& options, const Model& model);
 Model After(const Model& model, const Step& step);
 Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Step& step);
 
+// Whether a store in this state is compacted before its next step: that commits, but
+// changes no record.
+bool IsCompactedAfter(const StepOptions& options, const Model& model);
+Status Compact(const std::shared_ptr<StoreCore>& core);
+// The same records, as of another commit.
+Model Renumbered(Model model, std::uint64_t sequence);
+
 // Compares all that a store has (collections, ids, metadata, vectors, the best hits
 // of a search) with a state. Empty: they are equal. Else what is different.
 //   rows   grows by the records that were compared

@@ -121,7 +121,10 @@ class History {
   void GoOn(Life& life, std::uint64_t n, bool reopens) {
     SimStore& store = life.store;
     const std::uint64_t end = store.sequence() + n;
-    for (std::uint64_t sequence = store.sequence(); sequence < end; ++sequence) {
+    while (store.sequence() < end) {
+      if (IsCompactedAfter(steps_, life.states.at(store.sequence()))) Compact(life);
+      if (violated_) return;
+      const std::uint64_t sequence = store.sequence();
       const Model& model = life.states.at(sequence);
       const Step step = StepAfter(steps_, model);
       Model after = After(model, step);
@@ -136,6 +139,23 @@ class History {
       if (reopens && rng_() % 12 == 0) Reopen(life);
       if (violated_) return;
     }
+  }
+
+  // Commits as often as it has to; each commit leaves the records as they are, and makes
+  // all before it durable.
+  void Compact(Life& life) {
+    const std::uint64_t before = life.store.sequence();
+    const std::size_t begun = life.marks.size();
+    life.Note(Life::Mark::kBegun, before);
+    const Status status = sim::Compact(life.store.core());
+    if (!status.ok()) return Violation("compaction: " + status.ToString());
+    const std::uint64_t after = life.store.sequence();
+    for (std::uint64_t sequence = before + 1; sequence <= after; ++sequence) {
+      life.states[sequence] = Renumbered(life.states.at(before), sequence);
+    }
+    life.marks[begun].sequence = static_cast<std::int64_t>(after);
+    if (after > before) life.Note(Life::Mark::kDurable, after);
+    life.store.Drain();
   }
 
   void Reopen(Life& life) {

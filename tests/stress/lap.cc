@@ -24,6 +24,7 @@ struct Worker {
   std::vector<std::shared_ptr<const Snapshot>> snapshots;  // held, also beyond a round
   std::vector<std::string> faults;
   std::uint64_t verified = 0;
+  std::uint64_t compacted = 0;
   std::uint64_t pca = 0;
 };
 
@@ -83,7 +84,7 @@ void Verify(const Store& store, bool quick, Worker& worker) {
 }
 
 // All that is neither a read nor a write, one after the other while others work.
-void ChangeAllElse(Lake& lake, Worker& worker) {
+void ChangeAllElse(Lake& lake, bool compacts, Worker& worker) {
   constexpr SketchPolicy kPolicies[] = {SketchPolicy::kNone, SketchPolicy::kI8, SketchPolicy::kAuto,
                                         SketchPolicy::kPca};
   const auto expect = [&](const char* what, const Status& status) {
@@ -100,6 +101,12 @@ void ChangeAllElse(Lake& lake, Worker& worker) {
           info->slabs.begin(), info->slabs.end(), [](const SlabInfo& slab) { return slab.pca; }));
     }
     Verify(lake.store(), i % 2 == 0, worker);
+    if (compacts) {
+      const double share = i % 2 == 0 ? 0 : 0.2;
+      const auto compacted = lake.store().Compact({.max_dead_share = share, .erase = i == 2});
+      expect("Compact", compacted.status());
+      if (compacted.ok()) worker.compacted += compacted->slabs_read;
+    }
     if (i == 3) expect("Sync", lake.store().Sync());
   }
 }
@@ -117,8 +124,12 @@ class Lap {
       for (std::size_t i = 0; i < options_.writers + options_.readers + 1; ++i)
         workers_.emplace_back(seeds());
       Fill(lake);
+      // Pca sketches are of slabs that compactions would soon replace: first without.
+      (*store)->PauseCompaction();
       for (std::size_t i = 0; i < options_.rounds && figures_.violations.empty(); ++i) {
-        Round(lake);
+        const bool compacts = 2 * i >= options_.rounds;
+        if (compacts) (*store)->ResumeCompaction();
+        Round(lake, compacts);
         Compare(lake);
       }
     }
@@ -155,7 +166,7 @@ class Lap {
     worker.written.push_back(FillOnce(lake, 1, 1000, 16, worker.random));
   }
 
-  void Round(Lake& lake) {
+  void Round(Lake& lake, bool compacts) {
     std::atomic<bool> done = false;
     std::vector<std::thread> writers, readers;
     for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -165,7 +176,7 @@ class Lap {
       } else if (i < options_.readers + options_.writers) {
         writers.emplace_back([&] { WriteMany(lake, worker, options_.writes); });
       } else {
-        writers.emplace_back([&] { ChangeAllElse(lake, worker); });
+        writers.emplace_back([&] { ChangeAllElse(lake, compacts, worker); });
       }
     }
     for (std::thread& thread : writers) thread.join();
@@ -207,6 +218,7 @@ class Lap {
     }
     for (std::string& fault : worker.faults) Fault(std::move(fault));
     figures_.verified += std::exchange(worker.verified, 0);
+    figures_.compacted += std::exchange(worker.compacted, 0);
     figures_.pca += std::exchange(worker.pca, 0);
     worker.faults.clear();
     worker.written.clear();

@@ -24,11 +24,12 @@ struct Figures {
   std::uint64_t commits = 0;
   std::uint64_t refused = 0;  // writes, rightly
   std::uint64_t searches = 0;
-  std::uint64_t reads = 0;     // of other kinds
-  std::uint64_t compared = 0;  // states
-  std::uint64_t verified = 0;  // calls of Verify beside all that
-  std::uint64_t sketched = 0;  // searches that read i8 sketches
-  std::uint64_t pca = 0;       // times that a pca sketch was seen in use
+  std::uint64_t reads = 0;      // of other kinds
+  std::uint64_t compared = 0;   // states
+  std::uint64_t verified = 0;   // calls of Verify beside all that
+  std::uint64_t sketched = 0;   // searches that read i8 sketches
+  std::uint64_t compacted = 0;  // slabs that compactions on request read
+  std::uint64_t pca = 0;        // times that a pca sketch was seen in use
   std::vector<std::string> violations = {};
 };
 

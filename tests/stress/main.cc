@@ -69,8 +69,9 @@ void Print(std::size_t laps, const Figures& figures) {
   std::cout << "laps " << laps << ", commits " << figures.commits << ", refused " << figures.refused
             << ", searches " << figures.searches << ", of them by sketches " << figures.sketched
             << ", other reads " << figures.reads << ", states compared " << figures.compared
-            << ", verified " << figures.verified << ", pca sketches seen " << figures.pca
-            << ", violations " << figures.violations.size() << std::endl;
+            << ", verified " << figures.verified << ", slabs compacted " << figures.compacted
+            << ", pca sketches seen " << figures.pca << ", violations " << figures.violations.size()
+            << std::endl;
 }
 
 int Run(Arguments arguments) {
