@@ -83,8 +83,8 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
                                             const CompactionOptions& options) {
   QUARRY_TRY(CheckCompaction(options));
   const engine::CountedCall counted(compact_calls_);
-  engine::CompactionRun run(
-      options, [this, &options] { return !closing_ && (!options.go_on || options.go_on()); });
+  const auto wanted = [&] { return !closing_ && (!options.go_on || options.go_on()); };
+  engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
   Status first_damage;
   for (const auto& [number, name] : CollectionNames()) {
     if (collection && number != *collection) continue;
@@ -93,7 +93,11 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (const Status sealed = Seal(number, options.max_dead_share, options.erase); !sealed.ok()) {
       return sealed.WithContext(context);
     }
-    const Status compacted = CompactCollection(number, run);
+    Status compacted;
+    do {  // a job gives way to SetSketches, and is begun again
+      while (sketch_calls_ != 0 && wanted()) std::this_thread::sleep_for(kGiveWayStep);
+      compacted = CompactCollection(number, run);
+    } while (compacted.code() == StatusCode::kCancelled && wanted());
     if (compacted.ok()) continue;
     const Status told = compacted.WithContext(context);
     if (compacted.code() != StatusCode::kCorruption) return told;
@@ -128,13 +132,18 @@ Status StoreCore::CompactCollection(std::uint32_t collection, engine::Compaction
       const CompactionProgress before = run.progress;
       const Result<bool> ran = RunJob(collection, job.slabs, run);
       const Status& done = ran.status();
-      all_done = all_done && ran.ok() && *ran;
+      all_done = all_done && (!ran.ok() || *ran);
+      if (!done.ok() && done.code() != StatusCode::kCorruption) {
+        run.progress = before;  // a next plan counts what it does
+        run.progress.rows_total = before.rows_done;
+        run.progress.bytes_total = before.bytes_done;
+        return done;
+      }
       // What has died meanwhile, or was not to be done, is done with.
       run.progress.rows_done = before.rows_done + job.live;
       run.progress.bytes_done = before.bytes_done + job.bytes;
       run.Report();
       if (done.ok()) continue;
-      if (done.code() != StatusCode::kCorruption) return done;
       if (first_damage.ok()) first_damage = done;
       if (options_.log) {
         options_.log(LogLevel::kError, "compaction passes over damaged rows: " + done.message());

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/engine/compaction_fixture.h"
@@ -129,6 +131,25 @@ TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongJob) {
   WaitForLine("compacting");
   ASSERT_OK(collection_->SetSketches(SketchPolicy::kI8));
   for (const SlabInfo& slab : Value(collection_->Info()).slabs) EXPECT_TRUE(slab.sketched);
+}
+
+TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongCallOfCompact) {
+  Open();
+  (*store_)->PauseCompaction();
+  KillHalf();
+  std::atomic<bool> stop = false;
+  Status compacted;
+  std::thread caller([&] {
+    CompactionOptions options{.max_dead_share = 0, .bytes_per_second = 1};
+    options.go_on = [&] { return !stop; };
+    compacted = (*store_)->Compact(options).status();
+  });
+  WaitForLine("compacting");
+  EXPECT_OK(collection_->SetSketches(SketchPolicy::kI8));
+  for (const SlabInfo& slab : Value(collection_->Info()).slabs) EXPECT_TRUE(slab.sketched);
+  stop = true;
+  caller.join();
+  EXPECT_THAT(compacted, Fails(StatusCode::kCancelled));
 }
 
 TEST_F(BackgroundCompactionTest, PausedStoreCompactsOnRequestOnlyAndIsClosedAsEver) {
