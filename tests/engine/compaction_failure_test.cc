@@ -139,6 +139,33 @@ TEST_F(CompactionFailureTest, DiskWithoutRoomIsFoundBeforeAnythingIsWritten) {
   ExpectSame(Answers(), before);
 }
 
+TEST_F(CompactionFailureTest, TombstonesOfRowsThatAreGoneGoWithThem) {
+  const auto tombstones = [&] {
+    std::size_t keys = 0;
+    const auto state = Value(core_->StateFor(nullptr));
+    EXPECT_OK(
+        state->catalog().Scan(storage::Family::kTombstones, "", "\xff",
+                              [&](std::string_view, std::string_view) { return ++keys > 0; }));
+    return keys;
+  };
+  KillHalf();
+  EXPECT_EQ(tombstones(), 1u);
+  bool wrote = false;
+  CompactionOptions options{.max_dead_share = 0};
+  options.progress = [&](const CompactionProgress& progress) {
+    if (wrote || progress.rows_done == 0) return;
+    wrote = true;
+    auto collection = Get();
+    EXPECT_OK(Delete(collection, {Id(1), Id(kRows - 1)}));
+  };
+  ASSERT_OK(core_->Compact(std::nullopt, options));
+  EXPECT_EQ(tombstones(), 0u) << "all calls together leave no dead row";
+  EXPECT_EQ(DeadIn(Get()), 0u);
+  auto collection = Get();
+  EXPECT_OK(Delete(collection, {Id(3)}));
+  EXPECT_EQ(tombstones(), 1u);
+}
+
 class DamagedCompactionTest : public CompactionFailureTest {
  protected:
   // Damages the first codes of a slab.
