@@ -48,10 +48,10 @@ Result<std::shared_ptr<storage::Slab>> CopyLiveRows(
     const format::PlaneHeader& header, bool with_sketch, std::uint64_t sequence, Throttle& throttle,
     const std::function<void(std::uint64_t rows)>& on_rows, std::optional<DamagedBlock>& damaged);
 
-// Which rows of a copy have died since it was begun.
+// The dead rows, by position, of a copy whose sources have changed since it was begun;
+// null: there are none.
 //   before, now   the same slabs when the copy was begun, and now
-//   copy          the new slab's rows; gets those that are dead
-// Time: of a look at the bitmaps.
+// Takes the time of a look at their bitmaps.
 std::shared_ptr<const DeadRows> CarriedOver(std::span<const SlabView> before,
                                             std::span<const SlabView> now);
 
