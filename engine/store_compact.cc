@@ -10,7 +10,6 @@
 #include "engine/store_core.h"
 #include "format/keys.h"
 #include "format/status_macros.h"
-#include "storage/published.h"
 
 namespace quarry {
 namespace {
@@ -65,6 +64,7 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
 constexpr std::uint64_t kMinWasteBytes = 1u << 20;
 constexpr std::chrono::seconds kRetry{60};
 constexpr std::chrono::milliseconds kGiveWayStep{20};
+constexpr int kEraseWaits = 25;
 constexpr std::size_t kRecords = 16;
 
 }  // namespace
@@ -104,7 +104,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (first_damage.ok()) first_damage = told;
   }
   if (!first_damage.ok()) return first_damage;
-  if (options.erase) QUARRY_TRY(PublishErased());
+  if (options.erase) QUARRY_TRY(EraseRest());
   return run.result;
 }
 
@@ -167,13 +167,16 @@ Status StoreCore::CheckErased(std::uint32_t collection) const {
   return Status::Ok();
 }
 
-// Readers in other processes are given a state without the erased vectors, if they had
-// one with them.
-Status StoreCore::PublishErased() {
-  QUARRY_ASSIGN(const auto state, StateFor(nullptr));
-  storage::Vfs& vfs = state->catalog().catalog().directory().vfs();
-  QUARRY_ASSIGN(const auto published, storage::ListPublished(vfs, path_));
-  return published.empty() ? Status::Ok() : Publish().status();
+// The catalog's side, and what is published. Reads that are under way are waited for, not
+// for long: they see what was deleted.
+Status StoreCore::EraseRest() {
+  const std::lock_guard no_sketches(sketch_mutex_);
+  Status erased = EraseCatalog();
+  for (int wait = 0; wait < kEraseWaits && erased.code() == StatusCode::kBusy; ++wait) {
+    std::this_thread::sleep_for(kGiveWayStep);
+    erased = EraseCatalog();
+  }
+  return erased;
 }
 
 // Lists the slab that takes rows as full when it is worth a compaction: the next write

@@ -191,7 +191,7 @@ class StoreCore {
   // In store_compact.cc.
   Status CheckCompaction(const CompactionOptions& options) const;
   Status CheckErased(std::uint32_t collection) const;
-  Status PublishErased();
+  Status EraseRest();
   void ForgetModel(std::uint32_t collection);
   bool WantsCompaction() const;
   bool GivesWay() const;

@@ -104,7 +104,8 @@ void ChangeAllElse(Lake& lake, bool compacts, Worker& worker) {
     if (compacts) {
       const double share = i % 2 == 0 ? 0 : 0.2;
       const auto compacted = lake.store().Compact({.max_dead_share = share, .erase = i == 2});
-      expect("Compact", compacted.status());
+      // Readers hold snapshots, whose records cannot be erased.
+      if (compacted.status().code() != StatusCode::kBusy) expect("Compact", compacted.status());
       if (compacted.ok()) worker.compacted += compacted->slabs_read;
     }
     if (i == 3) expect("Sync", lake.store().Sync());

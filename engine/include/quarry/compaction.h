@@ -22,10 +22,11 @@ struct CompactionOptions {
   // which they have more than half are always rewritten. 0: all space is given back.
   double max_dead_share = 0.2;
   // Rewrites every slab that has any dead row, and the one that takes rows, whatever
-  // max_dead_share says: afterwards no file of the store has a byte of the vectors that
-  // were deleted or replaced before the call, but those that a snapshot or a reader in
-  // another process still holds, and those go with them. What is published is published
-  // anew. The file system may keep the bytes of removed files on the disk.
+  // max_dead_share says, and the catalog: afterwards no file of the store has a byte of
+  // what was deleted or replaced before the call. What is published is published anew.
+  // kBusy when a snapshot, a read or a reader in another process holds some of it: files
+  // of slabs go with it, the catalog needs another call. The file system may keep the
+  // bytes of removed files on the disk.
   bool erase = false;
   // Bytes read and written, at most. 0: no limit.
   std::uint64_t bytes_per_second = 0;

@@ -255,7 +255,8 @@ class Store {
   // id or row number changes. The new slab is durable before the old ones go, with their
   // last snapshot; until then it takes as much space as has live rows in them, one slab's
   // worth at most, which is checked first. A slab with damaged rows is passed over.
-  // Errors: kInvalidArgument, kCancelled (what was done stays), kCorruption naming the
+  // Errors: kInvalidArgument, kCancelled (what was done stays), kBusy
+  // (CompactionOptions::erase), kCorruption naming the
   // first damaged rows, once all else is done, and those of a write.
   Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
