@@ -247,7 +247,7 @@ Status Catalog::Rep::Open(Directory& directory, const CatalogOptions& options) {
 
 Result<std::shared_ptr<Catalog>> Catalog::Open(std::shared_ptr<Directory> directory,
                                                const CatalogOptions& options) {
-  auto rep = std::make_unique<Rep>(directory->vfs().catalog_env());
+  auto rep = std::make_unique<Rep>(*directory);
   if (options.ends_before) {
     rep->filter = std::make_unique<NoteFilter>([&options](std::string_view note) {
       return options.ends_before(note) ? Replay::kStopReplay : Replay::kContinueProcessing;
@@ -262,7 +262,7 @@ Status Catalog::ReadLogNotes(const std::shared_ptr<Directory>& directory,
                              const std::function<void(std::string_view note)>& visit) {
   CatalogOptions reading = options;
   reading.read_only = true;
-  Rep rep(directory->vfs().catalog_env());
+  Rep rep(*directory);
   rep.filter = std::make_unique<NoteFilter>([&visit](std::string_view note) {
     visit(note);
     return Replay::kContinueProcessing;

@@ -35,7 +35,10 @@ struct CatalogBatch::Rep {
 };
 
 struct Catalog::Rep {
-  explicit Rep(rocksdb::Env* base) : env(base != nullptr ? base : rocksdb::Env::Default()) {}
+  explicit Rep(Directory& directory)
+      : env(directory.vfs().catalog_env() != nullptr ? directory.vfs().catalog_env()
+                                                     : rocksdb::Env::Default(),
+            directory) {}
   ~Rep();
 
   Status Open(Directory& directory, const CatalogOptions& options);
