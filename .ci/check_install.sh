@@ -4,8 +4,8 @@
 #
 #   check_install.sh [BUILD_DIR]
 #
-# The static case installs BUILD_DIR (default build/release), which must be built;
-# the shared one is built in BUILD_DIR-shared.
+# Both are linked from the objects of BUILD_DIR (default build/release), of which
+# the static library is built last.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,6 +14,15 @@ jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 build_dir=${1:-build/release}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+
+# install_as KIND: into the prefix $scratch/KIND.
+install_as() {
+  local shared=OFF
+  [[ $1 != shared ]] || shared=ON
+  cmake -DBUILD_SHARED_LIBS="$shared" "$build_dir" >"$scratch/install.log"
+  cmake --build "$build_dir" --parallel "$jobs" --target quarry quarry_command
+  cmake --install "$build_dir" --prefix "$scratch/$1" >"$scratch/install.log"
+}
 
 # What the consumer must print: orange lies nearest to red (2/sqrt(5)), then to
 # green (1/sqrt(5)).
@@ -36,18 +45,15 @@ check_consumer() {
   printf 'consumer of the %s library: ok\n' "$kind"
 }
 
-cmake --install "$build_dir" --prefix "$scratch/static" >"$scratch/install.log"
-# Users of the static library need what it links, but no library of headers alone.
-check_consumer static \
-  -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON \
-  -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
-
-cmake -G Ninja -S . -B "$build_dir-shared" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-  -DQUARRY_BUILD_TOOLS=OFF -DQUARRY_BUILD_TESTS=OFF
-cmake --build "$build_dir-shared" --parallel "$jobs"
-cmake --install "$build_dir-shared" --prefix "$scratch/shared" >"$scratch/install.log"
+install_as shared
 # Users of the shared library need none of the packages it is built from.
 check_consumer shared \
   -DCMAKE_DISABLE_FIND_PACKAGE_RocksDB=ON -DCMAKE_DISABLE_FIND_PACKAGE_FlatBuffers=ON \
   -DCMAKE_DISABLE_FIND_PACKAGE_roaring=ON -DCMAKE_DISABLE_FIND_PACKAGE_simdjson=ON \
   -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON
+
+install_as static
+# Users of the static library need what it links, but no library of headers alone.
+check_consumer static \
+  -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON \
+  -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
