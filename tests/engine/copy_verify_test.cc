@@ -97,7 +97,7 @@ TEST_F(CopyVerifyTest, PublishedStateIsSoundWhileItsWriterGoesOn) {
   ASSERT_OK(store_->Publish());
   const auto reader = Value(Store::OpenPublished(path_));
   std::uint64_t written = kLast;
-  for (const std::uint64_t more : {0, 1, 1, 1, 60}) {
+  for (const std::uint64_t more : {0u, 1u, 1u, 1u, 60u}) {
     Write(*store_, written + 1, written + more);
     written += more;
     SCOPED_TRACE(written);

@@ -139,7 +139,7 @@ TEST_F(GroupCommitTest, AGroupThatRunsOutOfMemoryIsUnknownAndTheStoreReadOnly) {
   const auto results = InOneGroup(lake, {leads, Put(lake, {Id(2)}), Put(lake, {Id(3)})},
                                   /*fail=*/false, /*no_memory=*/true);
   EXPECT_TRUE(thrown);
-  for (const std::size_t follower : {1, 2}) {
+  for (const std::size_t follower : {1u, 2u}) {
     EXPECT_THAT(results[follower], FailsSaying(StatusCode::kReadOnly, Words{"unknown", "memory"}));
     EXPECT_EQ(results[follower].status().outcome(), Outcome::kUnknown);
   }

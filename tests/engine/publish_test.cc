@@ -91,7 +91,7 @@ TEST(PublishTest, ReaderSeesOnePublishedStateUntilItRefreshes) {
 TEST(PublishTest, PublishedStateStaysWholeWhileItsActiveSlabIsWrittenTo) {
   HistoryStore store(20);
   ASSERT_OK(store->Publish());
-  for (const std::uint64_t last : {21, 22, 23, 24, 120}) {
+  for (const std::uint64_t last : {21u, 22u, 23u, 24u, 120u}) {
     store.WriteTo(last);
     const auto reader = Value(Store::OpenPublished(store.path()));
     ASSERT_EQ(SequenceOf(*reader), 20u);
