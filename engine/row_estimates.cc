@@ -41,7 +41,8 @@ RowEstimates::RowEstimates(const ScanQueries& queries, std::span<const double> q
   terms_.reserve(queries.count);
   for (std::size_t q = 0; q < queries.count; ++q) {
     const double* const from = queries.values + q * dim_;
-    std::transform(from, from + dim_, queries_[0].values + q * kernels::EstimateStride(dim_),
+    const std::size_t unit = q * kernels::EstimateStride(dim_) / kernels::kEstimateUnit;
+    std::transform(from, from + dim_, queries_[unit].values,
                    [](double x) { return static_cast<float>(x); });
     terms_.push_back(TermsOf(query_norms[q], metric));
   }
