@@ -15,7 +15,7 @@
 namespace quarry::sim {
 
 // Sanitizers take ten times as long: they check a tenth.
-#if defined(QUARRY_SANITIZED)
+#ifdef QUARRY_SANITIZED
 inline constexpr std::uint64_t kOneOf = 10;
 #else
 inline constexpr std::uint64_t kOneOf = 1;

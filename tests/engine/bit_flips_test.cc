@@ -29,7 +29,7 @@ constexpr int kShards = 16;  // so that they run side by side
 class DamageTest : public testing::TestWithParam<int> {
  protected:
   static std::size_t Cases() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QUARRY_SANITIZED
     constexpr std::size_t kCases = 320;  // each takes several times as long
 #else
     constexpr std::size_t kCases = 2000;

@@ -210,7 +210,7 @@ TEST_F(CliCheckpointTest, StoreThatIsBeingWrittenIsReadAsItWasPublished) {
 }
 
 TEST_F(CliCheckpointTest, FullOutputIsAnError) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QUARRY_SANITIZED
   GTEST_SKIP() << "libarchive does not free its buffer after a write that fails";
 #endif
   const Finished finished = Run({"checkpoint", store_, "-"}, {.stdout_path = "/dev/full"});
