@@ -24,6 +24,17 @@ if(QUARRY_FUZZ)
   add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# quarry_precompile(<target> <header>...): with QUARRY_PRECOMPILE, these and the
+# common standard headers are read once for all sources of the target.
+function(quarry_precompile target)
+  # ccache would share nothing that was compiled with them.
+  if(QUARRY_PRECOMPILE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    target_precompile_headers(${target} PRIVATE
+      <algorithm> <array> <chrono> <cmath> <filesystem> <functional> <limits> <map> <memory> <mutex>
+      <optional> <set> <span> <string> <string_view> <thread> <utility> <vector> ${ARGN})
+  endif()
+endfunction()
+
 function(quarry_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE" ${ARGN})
   add_library(quarry_${name} OBJECT ${ARG_SOURCES})
@@ -33,5 +44,6 @@ function(quarry_layer name)
   endif()
   target_link_libraries(quarry_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE}
                         $<BUILD_INTERFACE:quarry_warnings>)
+  quarry_precompile(quarry_${name})
   set_property(GLOBAL APPEND PROPERTY QUARRY_LAYERS quarry_${name})
 endfunction()
