@@ -80,6 +80,19 @@ def state_hash(store, coll, ids):
 
 def oplog384(work):
     """Each checkpoint is reached by a process of its own: the store is reopened between all of them."""
+    replay_oplog384(work, [])
+
+
+def oplog384_compacted(work):
+    """The same with a compaction after every batch of operations: one that gives back all space, and the usual one."""
+    for share in ("0", "0.2"):
+        variant = work / share
+        variant.mkdir()
+        replay_oplog384(variant, ["--min-dead", share], batch=1000)
+
+
+def replay_oplog384(work, compaction, batch=20000):
+    """`compaction`: arguments of a compact after every `batch` operations, and before each checkpoint; empty: none."""
     data = support.DATA / "oplog384"
     store = work / "store"
     quarry("create", store, "c", "--dim", 384, "--id-type", "string")
@@ -88,13 +101,18 @@ def oplog384(work):
     queries = struct.unpack("<100i", npy_data(data / "gt_query_vecs.npy"))
     (work / "queries.fvecs").write_bytes(b"".join(
         struct.pack("<i", 384) + vectors[row * 1536:(row + 1) * 1536] for row in queries))
-    live, start, ties = set(), 0, 0
+    live, start, ties, copied = set(), 0, 0, 0
     for number, checkpoint in enumerate(jsonl(data / "gt_checkpoints.jsonl")):
         end = checkpoint["after_event"] + 1
-        (work / "ops.jsonl").write_text("\n".join(events[start:end]) + "\n")
-        done = quarry("apply", store, "c", work / "ops.jsonl", "--vectors", data / "vectors.f32.npy", "--batch", 137)[0]
-        if done["applied"] != end - start:
-            fail(f"checkpoint {number}: {done}")
+        for first in range(start, end, batch):
+            last = min(first + batch, end)
+            (work / "ops.jsonl").write_text("\n".join(events[first:last]) + "\n")
+            done = quarry("apply", store, "c", work / "ops.jsonl", "--vectors", data / "vectors.f32.npy",
+                          "--batch", 137)[0]
+            if done["applied"] != last - first:
+                fail(f"checkpoint {number}: {done}")
+            if compaction:
+                copied += quarry("compact", store, *compaction)[0]["rows"]
         for line in events[start:end]:
             event = json.loads(line)
             (live.add if event["op"] == "upsert" else live.discard)(event["id"])
@@ -114,8 +132,12 @@ def oplog384(work):
                 ties += 1
             if any(abs(g[1] - w[1]) > 6e-9 for g, w in zip(got, want)) or len(got) != len(want):
                 fail(f"checkpoint {number}: got {got}, expected {want}")
+        if compaction == ["--min-dead", "0"] and quarry("info", store, "c")[0]["rows_dead"] != 0:
+            fail(f"checkpoint {number}: dead rows are left after a compaction of all")
+    if compaction and copied == 0:
+        fail("no compaction copied a row")
     print(f"oplog384: 15 checkpoints equal (count, state hash, top 10), {start} events, {ties} answers with "
-          "scores equal to 8 digits in another order")
+          f"scores equal to 8 digits in another order, {copied} rows copied by compactions")
 
 
 def products128(work):
@@ -273,7 +295,7 @@ def million(work):
 
 
 CASES = {case.__name__: case for case in (
-    beirq768, oplog384, products128, opensearch, sift5k, mnist60k, kill, million)}
+    beirq768, oplog384, oplog384_compacted, products128, opensearch, sift5k, mnist60k, kill, million)}
 
 
 def main():
