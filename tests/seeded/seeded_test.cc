@@ -25,6 +25,9 @@ namespace quarry::sim {
 namespace {
 
 constexpr unsigned kMaxSeconds = 200;  // of one run
+// The seed is one that finds the bug soon, for now: histories change with the code. Those
+// behind it are tried before the bug counts as not found.
+constexpr std::uint64_t kPatience = 20;
 
 struct Finding {
   bool in_time = true;
@@ -96,7 +99,11 @@ TEST_P(SeededBugTest, IsFound) {
       continue;
     }
     HarnessOptions options = OptionsOf(harness, known ? seed : 1);
-    if (!known) options.every = 3;  // of the calls that may fail
+    if (known) {
+      options.count *= kPatience;
+    } else {
+      options.every = 3;  // of the calls that may fail
+    }
     const Finding finding = RunApart(harness, bug.bug, options);
     const bool caught = finding.in_time && !finding.violation.empty();
     row += caught ? " caught |" : finding.in_time ? " - |" : " no end |";

@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(
                "a whole number from 33554432 to"},
         Misuse{{"--nonsense"}, "unknown option --nonsense"},
         Misuse{{"nonsense", "list", "S"}, "unknown command 'nonsense'"},
-        Misuse{{"compact", "S"}, "unknown command 'compact'"},
+        Misuse{{"vacuum", "S"}, "unknown command 'vacuum'"},
         Misuse{{"checkpoint", "S"}, "checkpoint needs DIR"},
         Misuse{{"restore", "S"}, "restore needs STORE"},
         Misuse{{"--nonsense", "list", "S"}, "unknown option --nonsense for list"},
