@@ -46,16 +46,47 @@ Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Row
           static_cast<Eigen::Index>(sample.dim)};
 }
 
+// Gives work(first, block) the rows in f64, some at a time: all would take twice the
+// memory of the sample.
+//   block   [n, dim]
+template <class Work>
+void ForEachBlock(const PcaSample& sample, const Work& work) {
+  constexpr Eigen::Index kBlockRows = 512;
+  const auto rows = RowsOf(sample);
+  for (Eigen::Index first = 0; first < rows.rows(); first += kBlockRows) {
+    const Matrix block =
+        rows.middleRows(first, std::min(kBlockRows, rows.rows() - first)).template cast<double>();
+    work(first, block);
+  }
+}
+
+Vector SquaredNorms(const PcaSample& sample) {
+  Vector squared(static_cast<Eigen::Index>(sample.count));
+  ForEachBlock(sample, [&](Eigen::Index first, const Matrix& block) {
+    squared.segment(first, block.rows()) = block.rowwise().squaredNorm();
+  });
+  return squared;
+}
+
 // How far rows of the sample are behind the best of them for a query, rising; keys
 // (bounds.h).
-std::vector<double> Gaps(const Matrix& rows, Metric metric) {
-  const Vector squared = rows.rowwise().squaredNorm();
-  const auto n = static_cast<std::size_t>(rows.rows());
-  const std::size_t step = std::max<std::size_t>(1, n / kQueries);
+std::vector<double> Gaps(const PcaSample& sample, const Vector& squared, Metric metric) {
+  const std::size_t step = std::max<std::size_t>(1, sample.count / kQueries);
+  const auto queries = static_cast<Eigen::Index>((sample.count + step - 1) / step);
+  Eigen::MatrixXd chosen(sample.dim, queries);
+  for (Eigen::Index q = 0; q < queries; ++q) {
+    const auto row = RowsOf(sample).row(q * static_cast<Eigen::Index>(step));
+    chosen.col(q) = row.transpose().cast<double>();
+  }
+  Eigen::MatrixXd products(squared.size(), queries);
+  ForEachBlock(sample, [&](Eigen::Index first, const Matrix& block) {
+    products.middleRows(first, block.rows()).noalias() = block * chosen;
+  });
   std::vector<double> gaps;
-  for (std::size_t q = 0; q < n; q += step) {
-    const auto query = static_cast<Eigen::Index>(q);
-    Vector keys = rows * rows.row(query).transpose();
+  gaps.reserve(static_cast<std::size_t>(products.size()));
+  for (Eigen::Index q = 0; q < queries; ++q) {
+    const auto query = q * static_cast<Eigen::Index>(step);
+    Vector keys = products.col(q);
     if (metric == Metric::kCosine) {
       keys.array() /= (squared.array() * squared[query]).sqrt().max(1e-300);
     } else if (metric == Metric::kL2) {
@@ -96,11 +127,14 @@ double I8Bytes(std::size_t dim) {
 }
 
 // The mean's direction, then the principal axes of what is orthogonal to it.
-Matrix AxesOf(const Matrix& centred, const Vector& mean, double mean_squared_norm) {
+Matrix AxesOf(const PcaSample& sample, const Vector& mean, double mean_squared_norm) {
   const auto dim = mean.size();
   Matrix covariance = Matrix::Zero(dim, dim);
-  covariance.selfadjointView<Eigen::Lower>().rankUpdate(centred.transpose(),
-                                                        1.0 / static_cast<double>(centred.rows()));
+  ForEachBlock(sample, [&](Eigen::Index, const Matrix& block) {
+    const Matrix centred = block.rowwise() - mean.transpose();
+    covariance.selfadjointView<Eigen::Lower>().rankUpdate(centred.transpose(),
+                                                          1.0 / static_cast<double>(sample.count));
+  });
   covariance.triangularView<Eigen::StrictlyUpper>() = covariance.transpose();
   if (mean.norm() > kMinMeanShare * std::sqrt(mean_squared_norm)) {
     const Vector axis = mean.normalized();
@@ -224,7 +258,7 @@ std::size_t PcaSampleRows(std::size_t dim) { return dim <= 1024 ? 8192 : 4096; }
 
 void LeaveOutliersOut(PcaSample& sample) {
   if (sample.count == 0) return;
-  const Vector squared = RowsOf(sample).cast<double>().rowwise().squaredNorm();
+  const Vector squared = SquaredNorms(sample);
   Vector sorted = squared;
   const auto median = sorted.begin() + sorted.size() / 2;
   std::nth_element(sorted.begin(), median, sorted.end());
@@ -245,19 +279,30 @@ void LeaveOutliersOut(PcaSample& sample) {
 std::optional<LearntPca> LearnPca(const PcaSample& sample, Metric metric,
                                   const kernels::Table& kernels) {
   if (sample.count + sample.outliers < 2 * sample.dim) return std::nullopt;
-  const Matrix rows = RowsOf(sample).cast<double>();
-  const double squared_norm = rows.rowwise().squaredNorm().mean();
+  const Vector squared_norms = SquaredNorms(sample);
+  const double squared_norm = squared_norms.mean();
   if (!(squared_norm >= 1e-12 && squared_norm <= 1e12)) return std::nullopt;
-  const Vector mean = rows.colwise().mean().transpose().cast<float>().cast<double>();
-  const Matrix centred = rows.rowwise() - mean.transpose();
-  const Matrix axes = AxesOf(centred, mean, squared_norm);
-  const Vector variances = (centred * axes.transpose()).array().square().colwise().mean();
-  const Vector squares = (rows * axes.transpose()).array().square().colwise().mean();
+  const auto dim = static_cast<Eigen::Index>(sample.dim);
+  Vector mean = Vector::Zero(dim);
+  ForEachBlock(sample, [&](Eigen::Index, const Matrix& block) {
+    mean += block.colwise().sum().transpose();
+  });
+  mean = (mean / static_cast<double>(sample.count)).cast<float>().cast<double>();
+  const Matrix axes = AxesOf(sample, mean, squared_norm);
+  Vector variances = Vector::Zero(dim), squares = Vector::Zero(dim);  // sums
+  ForEachBlock(sample, [&](Eigen::Index, const Matrix& block) {
+    Matrix rotated = block * axes.transpose();
+    squares += rotated.array().square().colwise().sum().matrix().transpose();
+    rotated.noalias() = (block.rowwise() - mean.transpose()) * axes.transpose();
+    variances += rotated.array().square().colwise().sum().matrix().transpose();
+  });
+  variances /= static_cast<double>(sample.count);
+  squares /= static_cast<double>(sample.count);
 
   LearntPca out;
   out.shape.dim = static_cast<std::uint32_t>(sample.dim);
-  out.shape.units =
-      ChooseUnits(SpectrumOf(squares, variances), Gaps(rows, metric), squared_norm, metric);
+  out.shape.units = ChooseUnits(SpectrumOf(squares, variances), Gaps(sample, squared_norms, metric),
+                                squared_norm, metric);
   if (!out.shape.valid()) return std::nullopt;
   PutModel(mean, variances, axes, out);
   out.cost = PcaCost(out, sample, metric, kernels);
@@ -290,11 +335,17 @@ double PcaCost(const LearntPca& learnt, const PcaSample& sample, Metric metric,
   if (known * kKnownShare < tiles * format::kTileRows * (kKnownShare - 1)) {
     return std::numeric_limits<double>::infinity();
   }
-  const Matrix rows = RowsOf(sample).cast<double>();
   const auto dim = static_cast<Eigen::Index>(sample.dim);
-  const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>
-      axes(model.rotation, dim, dim);
-  const Vector squares = (rows * axes.cast<double>().transpose()).array().square().colwise().mean();
+  const Matrix axes =
+      Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+          model.rotation, dim, dim)
+          .cast<double>();
+  Vector squares = Vector::Zero(dim);
+  ForEachBlock(sample, [&](Eigen::Index, const Matrix& block) {
+    const Matrix rotated = block * axes.transpose();
+    squares += rotated.array().square().colwise().sum().matrix().transpose();
+  });
+  squares /= static_cast<double>(sample.count);
   double error = 0;
   for (std::size_t s = 0; s < sections.count; ++s) {
     const auto first = static_cast<Eigen::Index>(sections.all[s].first);
@@ -302,9 +353,11 @@ double PcaCost(const LearntPca& learnt, const PcaSample& sample, Metric metric,
     const double queries = n > 0 ? squares.segment(first, n).sum() : 0;
     error += std::sqrt(queries * lost[s] / static_cast<double>(known));
   }
-  const double squared_norm = rows.rowwise().squaredNorm().mean();
+  const Vector squared_norms = SquaredNorms(sample);
+  const double squared_norm = squared_norms.mean();
   const double row_bytes = static_cast<double>(shape.tile_bytes()) / format::kTileRows;
-  const double cost = Cost(row_bytes, ErrorOfKey(error, squared_norm, metric), Gaps(rows, metric));
+  const double cost =
+      Cost(row_bytes, ErrorOfKey(error, squared_norm, metric), Gaps(sample, squared_norms, metric));
   const double outliers =
       static_cast<double>(sample.outliers) / static_cast<double>(sample.count + sample.outliers);
   return (cost + kRefineCost * outliers) / I8Bytes(sample.dim);

@@ -62,6 +62,7 @@ Status WriteTiles(const storage::Slab& slab, storage::Sketch& sketch, const Lear
     QUARRY_TRY(sketch.WriteTiles(first, first + n, [&](std::uint32_t tile, std::byte* out) {
       std::copy_n(encoded.data() + (tile - first) * sketch.tile_bytes(), sketch.tile_bytes(), out);
     }));
+    sketch.StartSync(first, first + n);
   }
   return sketch.Sync();
 }

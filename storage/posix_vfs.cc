@@ -94,6 +94,12 @@ class PosixFile final : public File {
     return Status::Ok();
   }
 
+  // Failures stay for Sync: only calls that wait for writing take them from it.
+  void StartSync(std::uint64_t offset, std::uint64_t bytes) override {
+    (void)::sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                            SYNC_FILE_RANGE_WRITE);
+  }
+
   Status Sync() override {
     // Not repeated on EINTR: after any error the page cache cannot be trusted.
     if (::fdatasync(fd_.get()) != 0) return FromErrno("sync", path_);

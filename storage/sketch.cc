@@ -91,6 +91,10 @@ Status Sketch::WriteTiles(std::uint32_t first, std::uint32_t last, const FillTil
   return Status::Ok();
 }
 
+void Sketch::StartSync(std::uint32_t first, std::uint32_t last) {
+  file_.StartSync(layout_.codes_offset + first * tile_bytes_, (last - first) * tile_bytes_);
+}
+
 Status Sketch::Forget(std::uint32_t first) {
   const std::byte* const checksums = mapping_->bytes().data() + layout_.blocks_offset;
   const auto stored = [&](std::uint32_t tile) {

@@ -47,6 +47,9 @@ class Sketch {
   // Writes tiles first .. last - 1. Errors: kIoError, kNoSpace.
   Status WriteTiles(std::uint32_t first, std::uint32_t last, const FillTile& fill);
 
+  // Begins to bring these tiles to the disk: Sync has less to wait for.
+  void StartSync(std::uint32_t first, std::uint32_t last);
+
   // Takes from all tiles behind `first` - 1 what makes them match, and makes that
   // durable. Errors: as Sync.
   Status Forget(std::uint32_t first);

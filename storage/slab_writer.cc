@@ -76,6 +76,7 @@ Status SlabWriter::Flush() {
     return file_->WriteAt(region + written_ * entry_bytes, std::as_bytes(std::span(entries)));
   };
   QUARRY_TRY(write(layout_.codes_offset, layout_.row_bytes, codes_));
+  file_->StartSync(layout_.codes_offset + written_ * layout_.row_bytes, codes_.size());
   QUARRY_TRY(write(layout_.rows_offset, sizeof(std::uint64_t), rows_));
   QUARRY_TRY(write(layout_.norms_offset, sizeof(double), norms_));
   if (!scales_.empty()) QUARRY_TRY(write(layout_.scales_offset, sizeof(float), scales_));
@@ -115,17 +116,18 @@ Status SlabWriter::WriteBlockRecords(std::uint32_t waiting) {
 Status SlabWriter::WriteSketch(std::uint32_t waiting) {
   const std::size_t dim = header_.dim;
   const std::uint32_t first_tile = written_ / format::kTileRows;
+  const std::uint32_t end_tile = (written_ + waiting) / format::kTileRows;
   std::vector<float> row(dim);
-  return sketch_->WriteTiles(
-      first_tile, (written_ + waiting) / format::kTileRows,
-      [&](std::uint32_t tile, std::byte* out) {
-        const std::size_t first = std::size_t{tile - first_tile} * format::kTileRows;
-        for (std::size_t i = 0; i < format::kTileRows; ++i) {
-          format::DecodeRow(header_.level, codes_.data() + (first + i) * layout_.row_bytes,
-                            scales_.empty() ? 1 : scales_[first + i], dim, row.data());
-          format::EncodeTileRow(row.data(), dim, i, out);
-        }
-      });
+  QUARRY_TRY(sketch_->WriteTiles(first_tile, end_tile, [&](std::uint32_t tile, std::byte* out) {
+    const std::size_t first = std::size_t{tile - first_tile} * format::kTileRows;
+    for (std::size_t i = 0; i < format::kTileRows; ++i) {
+      format::DecodeRow(header_.level, codes_.data() + (first + i) * layout_.row_bytes,
+                        scales_.empty() ? 1 : scales_[first + i], dim, row.data());
+      format::EncodeTileRow(row.data(), dim, i, out);
+    }
+  }));
+  sketch_->StartSync(first_tile, end_tile);
+  return Status::Ok();
 }
 
 Result<std::shared_ptr<Slab>> SlabWriter::Finish() {

@@ -32,6 +32,11 @@ class File {
   // Writes all of `bytes`. After an error any part of them may be written.
   virtual Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
 
+  // Begins to bring what was written of a range to the disk, so that Sync has less to wait
+  // for. A hint: nothing is durable before Sync, which also tells of failures.
+  virtual void StartSync([[maybe_unused]] std::uint64_t offset,
+                         [[maybe_unused]] std::uint64_t bytes) {}
+
   // Makes the file's data, and what is needed to read it, durable (fdatasync).
   // After an error nothing may be assumed of what was written before.
   virtual Status Sync() = 0;

@@ -58,6 +58,11 @@ Status WriterFile::WriteAt(std::uint64_t offset, std::span<const std::byte> byte
   return file_->WriteAt(offset, bytes);
 }
 
+void WriterFile::StartSync(std::uint64_t offset, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (file_ != nullptr) file_->StartSync(offset, bytes);
+}
+
 Status WriterFile::Sync() {
   const std::lock_guard lock(mutex_);
   return SyncLocked();

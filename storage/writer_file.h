@@ -55,6 +55,9 @@ class WriterFile {
   // Errors: kIoError, kNoSpace; after one of a sync the directory says so, too.
   Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes);
 
+  // As File::StartSync.
+  void StartSync(std::uint64_t offset, std::uint64_t bytes);
+
   // Makes durable what was written, by processes before as well.
   // Errors: kIoError, kNoSpace: never retry.
   Status Sync();
