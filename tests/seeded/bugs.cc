@@ -22,6 +22,7 @@ constexpr std::array kHarnesses = {
     Harness{"two-ends", TwoEnds, 1},
     Harness{"refused-rows", RefusedRows, 1},
     Harness{"unknown-files", UnknownFiles, 1},
+    Harness{"torn-behind-durable", TornBehindDurable, 1},
     Harness{"old-catalogs", OldCatalogs, 1},
     Harness{"short-writes", ShortWrites, 1},
 };
@@ -63,7 +64,7 @@ constexpr std::array kBugs = {
     NamedBug{Bug::kFlushedBetweenCommits, "FlushedBetweenCommits", "flushes", 6},
     NamedBug{Bug::kSyncWithoutRows, "SyncWithoutRows", "power-cuts", 1},
     NamedBug{Bug::kNotesNotChecked, "NotesNotChecked", "power-cuts", 1},
-    NamedBug{Bug::kCutsTooMuch, "CutsTooMuch", "power-cuts", 10},
+    NamedBug{Bug::kCutsTooMuch, "CutsTooMuch", "torn-behind-durable", 1},
     NamedBug{Bug::kRecoveredRowsNotWritten, "RecoveredRowsNotWritten", "power-cuts", 1},
     NamedBug{Bug::kRecoveredRowsNotSynced, "RecoveredRowsNotSynced", "power-cuts", 1},
     NamedBug{Bug::kWitnessNotWritten, "WitnessNotWritten", "old-catalogs", 1},

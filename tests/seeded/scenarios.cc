@@ -179,6 +179,28 @@ Report OldCatalogs(const HarnessOptions& /*options*/) {
   return report;
 }
 
+Report TornBehindDurable(const HarnessOptions& options) {
+  constexpr int kPowerCuts = 60;
+  Report report;
+  report.histories = 1;
+  Lake lake(report);
+  lake.MustInsert(1, /*sync=*/false);
+  lake.MustInsert(2, /*sync=*/true);
+  lake.MustInsert(3, /*sync=*/false);
+  Rng rng(options.seed);
+  for (int i = 0; i < kPowerCuts && report.violations == 0; ++i) {
+    SimStore after(lake.store().disk().Now().AfterPowerCut(rng));
+    ++report.states;
+    const Status opened = after.Open(/*create=*/false);
+    const std::uint64_t records =
+        opened.ok() ? (*after.core()->StateFor(nullptr))->Find("lake")->records : 0;
+    if (records >= 2) continue;
+    report.Violation("power cut " + std::to_string(i) + ": " + std::to_string(records) +
+                     " records, expected 2 at least; open says " + opened.ToString());
+  }
+  return report;
+}
+
 Report EachCall(const HarnessOptions& options) {
   constexpr int kPowerCuts = 2;  // behind each change of a name
   constexpr int kPowerCutsOfRename = 16;

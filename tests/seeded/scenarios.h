@@ -28,6 +28,10 @@ Report UnknownFiles(const HarnessOptions& options);
 // power fails: searches with a sketch find what is there.
 Report RefusedRows(const HarnessOptions& options);
 
+// Power fails behind a commit without sync, which came behind one with sync, which came
+// behind one without: what was synced is there.
+Report TornBehindDurable(const HarnessOptions& options);
+
 // The system writes less than it is asked to, on a real file. The limit on the size of
 // files stays behind: for a process that ends soon.
 Report ShortWrites(const HarnessOptions& options);
