@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "engine/commit.h"
 #include "engine/compaction_run.h"
@@ -49,6 +51,18 @@ std::uint64_t FileBytes(std::span<const SlabView> slabs) {
   std::uint64_t bytes = 0;
   for (const SlabView& slab : slabs) bytes += slab.file_bytes();
   return bytes;
+}
+
+// Who lets go of a slab last removes its files, which takes as long as some searches: not
+// those that are under way, if they end soon.
+void LetGo(const std::vector<SlabView>& slabs) {
+  constexpr int kLooks = 50;
+  constexpr std::chrono::milliseconds kLook{1};
+  const auto is_last = [](const SlabView& slab) { return slab.slab.use_count() == 1; };
+  for (int look = 0; look < kLooks; ++look) {
+    if (std::all_of(slabs.begin(), slabs.end(), is_last)) return;
+    std::this_thread::sleep_for(kLook);
+  }
 }
 
 // Takes the marks of rows first .. last out of the catalog, but for those that `copy` has.
@@ -127,6 +141,9 @@ Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::ui
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   run.Add(record, FileBytes(sources));
   Note(record);
+  const std::vector<SlabView> old(sources.begin(), sources.end());
+  view.reset();
+  LetGo(old);
   return true;
 }
 

@@ -5,7 +5,8 @@
 //
 // Makes a store for each of the sketch policies none, i8 and auto, deletes a random
 // share of the vectors, and takes turns: copies the slabs with cp, makes the copies
-// durable, compacts the copied store. DIRECTORY needs room for twice the slabs, and half
+// durable, removes them; copies them again and compacts the copied store, which removes
+// what it has replaced. DIRECTORY needs room for twice the slabs, and half
 // of them more. Prints a line for each round; ends with 1 when dead rows are left.
 
 #include <malloc.h>
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -124,25 +126,34 @@ bool Run(const Arguments& arguments, SketchPolicy sketch) {
   MakeStore(arguments, sketch, made);
   bool sound = true;
   for (std::size_t round = 1; round <= arguments.rounds; ++round) {
-    const double cp = CopyStore(made, copied);
+    double cp = CopyStore(made, copied);
+    const auto began_to_remove = Clock::now();
+    fs::remove_all(copied + "/slabs");
+    const double rm = SecondsSince(began_to_remove);
+    fs::remove_all(copied);
+    cp = (cp + CopyStore(made, copied)) / 2;
     const auto store = Open(copied);
     const auto before = Checked(Checked(store->GetCollection("c")).Info());
-    double seconds = 0, mib = 0;
+    double seconds = 0, cpu_seconds = 0, mib = 0;
     CompactionResult result;
     {
       const PeakMemory memory;
       const auto began = Clock::now();
+      const std::clock_t cpu_began = std::clock();
       result = Checked(store->Compact({.max_dead_share = 0}));
       seconds = SecondsSince(began);
+      cpu_seconds = static_cast<double>(std::clock() - cpu_began) / CLOCKS_PER_SEC;
       mib = memory.ExtraMib();
     }
     const auto after = Checked(Checked(store->GetCollection("c")).Info());
     std::printf(
-        "sketches %s, round %zu: slabs %.0f MB, of them %.2f dead; cp %.2f s, compact %.2f s: %.2f "
-        "times; %.0f MB written, %.1f MiB of memory\n",
+        "sketches %s, round %zu: slabs %.0f MB, of them %.2f dead; cp %.2f s, rm %.2f s, compact "
+        "%.2f s: %.2f times cp, %.2f times cp and rm; %.2f s of CPU, %.0f MB written, %.1f MiB of "
+        "memory\n",
         std::string(ToString(sketch)).c_str(), round, static_cast<double>(before.slab_bytes) / 1e6,
-        static_cast<double>(before.dead_vectors) / static_cast<double>(arguments.rows), cp, seconds,
-        seconds / cp, static_cast<double>(result.bytes_written) / 1e6, mib);
+        static_cast<double>(before.dead_vectors) / static_cast<double>(arguments.rows), cp, rm,
+        seconds, seconds / cp, seconds / (cp + rm), cpu_seconds,
+        static_cast<double>(result.bytes_written) / 1e6, mib);
     std::fflush(stdout);
     sound = sound && after.dead_vectors == 0 && after.vectors == before.vectors;
     Check(store->Close());
