@@ -208,7 +208,7 @@ Status StoreCore::MakePcaForJob(const CollectionView& view, std::span<const Slab
   if (!had || !format::WantsPca(*view.schema) || copy.view.rows < engine::kMinPcaRows) {
     return Status::Ok();
   }
-  QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, 1, run.go_on));
+  QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, run.workers, run.go_on));
   copy.view.pca = built.sketch;
   copy.view.pca_state =
       built.sketch == nullptr ? format::PcaState::kDoesNotPay : format::PcaState::kPresent;

@@ -35,6 +35,7 @@ struct CompactionRun {
   const CompactionOptions& options;
   const std::function<bool()> go_on;
   std::uint64_t min_waste_bytes = 0;  // CompactionLimits::min_waste_rows, in bytes
+  std::size_t workers = 1;            // that make a pca sketch; 0: as many as the store has
   Throttle throttle;
   CompactionProgress progress;
   CompactionResult result;

@@ -85,6 +85,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   const engine::CountedCall counted(compact_calls_);
   const auto wanted = [&] { return !closing_ && (!options.go_on || options.go_on()); };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
+  run.workers = 0;
   Status first_damage;
   for (const auto& [number, name] : CollectionNames()) {
     if (collection && number != *collection) continue;

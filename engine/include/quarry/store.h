@@ -45,8 +45,8 @@ struct OpenOptions {
   // Reads only; any number of processes may do so at once, while none writes. To read
   // beside a process that writes: Store::OpenPublished.
   bool read_only = false;
-  // Threads that searches and SetSketches may use, the caller's among them; 1: no
-  // thread is started for them. (RocksDB always has its own for flush and compaction.)
+  // Threads that searches, SetSketches and Compact may use, the caller's among them; 1:
+  // no thread is started for them. (RocksDB always has its own for flush and compaction.)
   std::size_t threads = 1;
   // Threads of the caller's to use instead, beside the one that searches: Quarry
   // starts none for searches, and `threads` stays 1. Kept until the store and the
