@@ -31,14 +31,18 @@ Result<std::vector<std::string>> Catalog::FilesToErase() const {
       unflushed += entries;
     }
   }
-  QUARRY_ASSIGN(const auto files, QuietCatalogFiles(directory_->vfs(), directory_->catalog_path()));
+  Vfs& vfs = directory_->vfs();
+  QUARRY_ASSIGN(const auto files, vfs.List(directory_->catalog_path()));
   rocksdb::VectorLogPtr logs;
   QUARRY_TRY(FromRocks(rep_->db->GetSortedWalFiles(logs)));
   std::vector<std::string> names;
-  for (const CatalogFile& file : files) {
-    if (file.name == "CURRENT" || file.bytes == 0) continue;
-    const bool newest_log = !logs.empty() && "/" + file.name == logs.back()->PathName();
-    if (!newest_log || unflushed != 0) names.push_back(file.name);
+  for (const std::string& name : files) {
+    if (!IsCatalogFileName(name) || name == "CURRENT") continue;
+    const auto bytes = SizeOf(vfs, directory_->catalog_path() + "/" + name);
+    if (bytes.status().code() == StatusCode::kNotFound) continue;  // RocksDB removed it meanwhile
+    if (!bytes.ok()) return bytes.status();
+    const bool newest_log = !logs.empty() && "/" + name == logs.back()->PathName();
+    if (*bytes > 0 && (!newest_log || unflushed != 0)) names.push_back(name);
   }
   return names;
 }
