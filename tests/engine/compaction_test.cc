@@ -256,7 +256,8 @@ class CompactionLevelTest : public testing::TestWithParam<std::tuple<Level, IdTy
 };
 
 TEST_P(CompactionLevelTest, AnswersStayTheSame) {
-  const auto [level, id_type, policy] = GetParam();
+  const auto& [level, type, policy] = GetParam();
+  const IdType id_type = type;  // lambdas capture no bindings
   std::mt19937 rng(RandomSeed());
   TestStore store{ForCompaction()};
   constexpr std::size_t kWide = 71;
