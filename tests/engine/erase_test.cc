@@ -100,7 +100,7 @@ class EraseTest : public testing::Test {
 
   // A compressed block may refer to a few of its bytes elsewhere.
   static bool HasPart(const std::string& bytes, const std::string& marker) {
-    for (const std::size_t first : {0, 10, 20}) {
+    for (const std::size_t first : {0u, 10u, 20u}) {
       if (bytes.find(marker.substr(first, 12)) != std::string::npos) return true;
     }
     return false;
