@@ -33,8 +33,8 @@ struct CommitContext {
 };
 
 // Whether `needed_bytes` more leave the reserve free. Errors: kNoSpace, kIoError.
-Status CheckSpace(const storage::Directory& directory, std::string_view what,
-                  std::uint64_t needed_bytes, std::uint64_t reserve_bytes);
+Status CheckSpace(storage::Directory& directory, std::string_view what, std::uint64_t needed_bytes,
+                  std::uint64_t reserve_bytes);
 
 // Rows that have a place in a slab and are not written yet.
 struct PlacedRows {

@@ -23,10 +23,17 @@ const PlacedRows* FindPlaced(const PlacedBySlab& placed, std::uint64_t slab, std
 
 }  // namespace
 
-Status CheckSpace(const storage::Directory& directory, std::string_view what,
-                  std::uint64_t needed_bytes, std::uint64_t reserve_bytes) {
-  QUARRY_ASSIGN(const std::uint64_t free, directory.FreeBytes());
-  if (free >= needed_bytes && free - needed_bytes >= reserve_bytes) return Status::Ok();
+Status CheckSpace(storage::Directory& directory, std::string_view what, std::uint64_t needed_bytes,
+                  std::uint64_t reserve_bytes) {
+  const auto enough = [&](std::uint64_t free) {
+    return free >= needed_bytes && free - needed_bytes >= reserve_bytes;
+  };
+  QUARRY_ASSIGN(std::uint64_t free, directory.FreeBytes());
+  if (!enough(free)) {
+    directory.removed_files().Release();
+    QUARRY_ASSIGN(free, directory.FreeBytes());
+  }
+  if (enough(free)) return Status::Ok();
   return Status::NoSpace(std::string(what) + " of " + std::to_string(needed_bytes) +
                          " bytes would leave less than " + std::to_string(reserve_bytes) + " of " +
                          std::to_string(free) + " free bytes");

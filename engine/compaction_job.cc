@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "engine/commit.h"
 #include "engine/compaction_run.h"
 #include "engine/compactor.h"
+#include "engine/sketch_copy.h"
 #include "engine/store_core.h"
 #include "engine/tombstones.h"
 #include "format/keys.h"
@@ -51,18 +51,6 @@ std::uint64_t FileBytes(std::span<const SlabView> slabs) {
   std::uint64_t bytes = 0;
   for (const SlabView& slab : slabs) bytes += slab.file_bytes();
   return bytes;
-}
-
-// Who lets go of a slab last removes its files, which takes as long as some searches: not
-// those that are under way, if they end soon.
-void LetGo(const std::vector<SlabView>& slabs) {
-  constexpr int kLooks = 50;
-  constexpr std::chrono::milliseconds kLook{1};
-  const auto is_last = [](const SlabView& slab) { return slab.slab.use_count() == 1; };
-  for (int look = 0; look < kLooks; ++look) {
-    if (std::all_of(slabs.begin(), slabs.end(), is_last)) return;
-    std::this_thread::sleep_for(kLook);
-  }
 }
 
 // Takes the marks of rows first .. last out of the catalog, but for those that `copy` has.
@@ -141,9 +129,10 @@ Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::ui
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   run.Add(record, FileBytes(sources));
   Note(record);
-  const std::vector<SlabView> old(sources.begin(), sources.end());
+  if (!run.waits_for_space) return true;
+  const std::shared_ptr<storage::Directory> directory = sources.front().slab->directory();
   view.reset();
-  LetGo(old);
+  directory->removed_files().Release();
   return true;
 }
 
@@ -162,10 +151,9 @@ Status StoreCore::CopyForJob(const CollectionView& view, std::span<const SlabVie
                              engine::CompactionRun& run, NewSlab& copy) {
   const std::uint64_t live = LiveRows(sources);
   format::PlaneHeader header = engine::HeaderFor(view, record_.uuid, live);
-  const bool with_sketch = engine::HasSketch(view, header);
   const std::uint64_t base_bytes = header.layout().file_bytes;
   std::uint64_t needed = base_bytes;
-  if (with_sketch) {
+  if (engine::HasSketch(view, header)) {
     needed += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;
   }
   for (const SlabView& slab : sources) needed += slab.pca == nullptr ? 0 : slab.pca->file_bytes();
@@ -177,15 +165,23 @@ Status StoreCore::CopyForJob(const CollectionView& view, std::span<const SlabVie
         before.bytes_done + base_bytes * (run.progress.rows_done - before.rows_done) / live;
     run.Report();
   };
-  const std::shared_ptr<storage::Directory> directory = sources.front().slab->directory();
-  std::optional<engine::DamagedBlock> damaged;
-  Result<std::shared_ptr<storage::Slab>> slab = Status::IoError("");
-  do {  // a file of a write that failed may still have the name
+  while (true) {
     std::uint64_t sequence = 0;
     QUARRY_TRY(TakeSlabNumber(needed, header.slab, sequence));
-    slab = engine::CopyLiveRows(directory, sources, header, with_sketch, sequence, run.throttle,
-                                on_rows, damaged);
-  } while (slab.status().code() == StatusCode::kAlreadyExists);
+    const Status copied = MakeCopy(view, sources, header, sequence, on_rows, run, copy);
+    if (copied.code() != StatusCode::kAlreadyExists) return copied;
+    // A file of a write that failed has the name.
+    if (copy.view.slab != nullptr) engine::MarkObsolete(std::exchange(copy.view, SlabView()));
+  }
+}
+
+Status StoreCore::MakeCopy(const CollectionView& view, std::span<const SlabView> sources,
+                           const format::PlaneHeader& header, std::uint64_t sequence,
+                           const std::function<void(std::uint64_t)>& on_rows,
+                           engine::CompactionRun& run, NewSlab& copy) {
+  std::optional<engine::DamagedBlock> damaged;
+  auto slab = engine::CopyLiveRows(sources.front().slab->directory(), sources, header, sequence,
+                                   run.throttle, on_rows, damaged);
   if (damaged) {
     // Searches must not rely on the block, and later plans pass the slab over.
     const SlabView& source = sources[damaged->source];
@@ -193,26 +189,49 @@ Status StoreCore::CopyForJob(const CollectionView& view, std::span<const SlabVie
   }
   if (!slab.ok()) return slab.status();
   copy.view.slab = *std::move(slab);
-  copy.view.sketch = copy.view.slab->sketch();
   copy.view.rows = header.capacity_rows;
   copy.view.first_row = copy.view.slab->rows()[0];
   copy.view.last_row = copy.view.slab->rows()[header.capacity_rows - 1];
+  if (engine::HasSketch(view, header)) {
+    QUARRY_ASSIGN(const auto sketch, CopySketch(format::PlaneKind::kSketch, sources, run, copy));
+    copy.view.sketch = sketch;
+    QUARRY_TRY(copy.view.slab->UseSketch(sketch, copy.view.rows, copy.view.rows));
+  }
   return MakePcaForJob(view, sources, run, copy);
+}
+
+Result<std::shared_ptr<storage::Sketch>> StoreCore::CopySketch(format::PlaneKind kind,
+                                                               std::span<const SlabView> sources,
+                                                               engine::CompactionRun& run,
+                                                               const NewSlab& copy) {
+  QUARRY_ASSIGN(auto sketch, engine::CopySketch(kind, sources, *copy.view.slab, *kernels_,
+                                                *threads_, run.workers, run.go_on));
+  QUARRY_TRY(run.throttle.Add(2 * sketch->file_bytes()));
+  return sketch;
 }
 
 // Where slabs had one, so that no search is slower until it is made.
 Status StoreCore::MakePcaForJob(const CollectionView& view, std::span<const SlabView> sources,
                                 engine::CompactionRun& run, NewSlab& copy) {
-  const bool had = std::any_of(sources.begin(), sources.end(),
-                               [](const SlabView& slab) { return slab.pca != nullptr; });
-  if (!had || !format::WantsPca(*view.schema) || copy.view.rows < engine::kMinPcaRows) {
+  const auto has = [](const SlabView& slab) { return slab.pca != nullptr; };
+  const auto had = std::find_if(sources.begin(), sources.end(), has);
+  if (had == sources.end() || !format::WantsPca(*view.schema) ||
+      copy.view.rows < engine::kMinPcaRows) {
+    return Status::Ok();
+  }
+  copy.view.pca_state = format::PcaState::kPresent;
+  // A model was learnt from all rows of its slab: it is not kept when some are erased.
+  if (!run.options.erase && engine::SharedPca(sources) != nullptr) {
+    QUARRY_ASSIGN(copy.view.pca, CopySketch(format::PlaneKind::kPca, sources, run, copy));
+    copy.view.pca_record = had->pca_record;
     return Status::Ok();
   }
   QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, run.workers, run.go_on));
+  if (built.sketch == nullptr) {
+    copy.view.pca_state = format::PcaState::kDoesNotPay;
+    return Status::Ok();
+  }
   copy.view.pca = built.sketch;
-  copy.view.pca_state =
-      built.sketch == nullptr ? format::PcaState::kDoesNotPay : format::PcaState::kPresent;
-  if (built.sketch == nullptr) return Status::Ok();
   copy.view.pca_record = std::make_shared<engine::PcaRecord>();
   last_pca_[view.number] = std::move(built.learnt);
   return Status::Ok();
@@ -245,7 +264,9 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   QUARRY_TRY(PutTombstones(base->catalog(), collection, now.front().first_row, now.back().last_row,
                            copy.view, batch));
   const std::uint64_t catalog_bytes = batch.bytes();
-  if (copy.view.pca != nullptr) copy.view.pca->SetObsolete(false);
+  for (const auto& sketch : {copy.view.sketch, copy.view.pca}) {
+    if (sketch != nullptr) sketch->SetObsolete(false);
+  }
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
   Status committed;

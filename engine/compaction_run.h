@@ -36,6 +36,7 @@ struct CompactionRun {
   const std::function<bool()> go_on;
   std::uint64_t min_waste_bytes = 0;  // CompactionLimits::min_waste_rows, in bytes
   std::size_t workers = 1;            // that make a pca sketch; 0: as many as the store has
+  bool waits_for_space = false;       // for that of replaced slabs, before the next job
   Throttle throttle;
   CompactionProgress progress;
   CompactionResult result;

@@ -98,10 +98,9 @@ bool HasSketch(const CollectionView& view, const format::PlaneHeader& header) {
 
 Result<std::shared_ptr<storage::Slab>> CopyLiveRows(
     const std::shared_ptr<storage::Directory>& directory, std::span<const SlabView> sources,
-    const format::PlaneHeader& header, bool with_sketch, std::uint64_t sequence, Throttle& throttle,
+    const format::PlaneHeader& header, std::uint64_t sequence, Throttle& throttle,
     const std::function<void(std::uint64_t rows)>& on_rows, std::optional<DamagedBlock>& damaged) {
-  QUARRY_ASSIGN(const auto writer,
-                storage::SlabWriter::Create(directory, header, with_sketch, sequence));
+  QUARRY_ASSIGN(const auto writer, storage::SlabWriter::Create(directory, header, sequence));
   Copy copy(*writer, throttle, on_rows);
   for (std::size_t i = 0; i < sources.size(); ++i) {
     std::uint64_t block = 0;

@@ -31,9 +31,9 @@ struct DamagedBlock {
   std::uint32_t count = 0;
 };
 
-// Live rows of `sources`, in their order, as a new slab: durable, listed nowhere, and
-// removed by nobody but the caller. Codes, scales and norms are copied as they are, from
-// blocks that match their checksums; blocks without live rows are not read.
+// Live rows of `sources`, in their order, as a new slab without sketches: durable, listed nowhere,
+// and removed by nobody but the caller. Codes, scales and norms are copied as they are, from blocks
+// that match their checksums; blocks without live rows are not read.
 //   sources    full slabs of a collection, in order; their live rows fill the new one
 //   header     of the new slab
 //   sequence   of the commit that its block records speak of
@@ -45,7 +45,7 @@ struct DamagedBlock {
 // file is left behind.
 Result<std::shared_ptr<storage::Slab>> CopyLiveRows(
     const std::shared_ptr<storage::Directory>& directory, std::span<const SlabView> sources,
-    const format::PlaneHeader& header, bool with_sketch, std::uint64_t sequence, Throttle& throttle,
+    const format::PlaneHeader& header, std::uint64_t sequence, Throttle& throttle,
     const std::function<void(std::uint64_t rows)>& on_rows, std::optional<DamagedBlock>& damaged);
 
 // The dead rows, by position, of a copy whose sources have changed since it was begun;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/pca_rotation.h"
+#include "engine/sketch_tiles.h"
 #include "format/checksum.h"
 #include "format/status_macros.h"
 
@@ -15,7 +16,6 @@ using format::kTileRows;
 
 constexpr double kPays = 0.8;        // of the cost without
 constexpr double kStillFits = 1.15;  // of the cost on the rows that a model was learnt from
-constexpr std::uint32_t kTilesAtOnce = 64;
 
 // Whole tiles from all over the slab, without outliers.
 PcaSample SampleOf(const storage::Slab& slab, std::uint32_t rows) {
@@ -41,30 +41,17 @@ std::optional<LearntPca> ModelFor(const PcaSample& sample, Metric metric,
 }
 
 // Writes the tiles of all rows.
-Status WriteTiles(const storage::Slab& slab, storage::Sketch& sketch, const LearntPca& learnt,
-                  const kernels::Table& kernels, ThreadPool& threads, std::size_t workers,
-                  const std::function<bool()>& go_on) {
-  const std::uint32_t tiles = sketch.rows() / kTileRows;
-  const std::size_t row_bytes = kTileRows * slab.dim();
-  workers = threads.WorkersFor(kTilesAtOnce, workers);
+Status WritePcaTiles(const storage::Slab& slab, storage::Sketch& sketch, const LearntPca& learnt,
+                     const kernels::Table& kernels, ThreadPool& threads, std::size_t workers,
+                     const std::function<bool()>& go_on) {
+  workers = TileWorkers(threads, workers);
   std::vector<PcaRotation> rotations(workers, PcaRotation(learnt.shape, learnt.model(), kernels));
-  std::vector<std::vector<float>> rows(workers, std::vector<float>(row_bytes));
-  std::vector<std::byte> encoded(kTilesAtOnce * sketch.tile_bytes());
-  for (std::uint32_t first = 0; first < tiles; first += kTilesAtOnce) {
-    if (!go_on()) return Status::Cancelled("the pca sketch was not completed");
-    const std::uint32_t n = std::min(tiles - first, kTilesAtOnce);
-    threads.ParallelFor(n, threads.WorkersFor(n, workers), [&](std::size_t worker, std::size_t i) {
-      slab.Decode((first + i) * kTileRows, kTileRows, rows[worker].data());
-      std::byte* const tile = encoded.data() + i * sketch.tile_bytes();
-      std::fill_n(tile, sketch.tile_bytes(), std::byte{});
-      rotations[worker].EncodeTile(rows[worker].data(), tile);
-    });
-    QUARRY_TRY(sketch.WriteTiles(first, first + n, [&](std::uint32_t tile, std::byte* out) {
-      std::copy_n(encoded.data() + (tile - first) * sketch.tile_bytes(), sketch.tile_bytes(), out);
-    }));
-    sketch.StartSync(first, first + n);
-  }
-  return sketch.Sync();
+  std::vector<std::vector<float>> rows(workers, std::vector<float>(kTileRows * slab.dim()));
+  const auto fill = [&](std::size_t worker, std::uint32_t tile, std::byte* out) {
+    slab.Decode(std::size_t{tile} * kTileRows, kTileRows, rows[worker].data());
+    rotations[worker].EncodeTile(rows[worker].data(), out);
+  };
+  return WriteTiles(sketch, sketch.rows() / kTileRows, fill, threads, workers, go_on);
 }
 
 }  // namespace
@@ -89,7 +76,7 @@ Result<BuiltPca> BuildPca(const SlabView& slab, Metric metric, bool always,
   BuiltPca built;
   QUARRY_ASSIGN(built.sketch, storage::Sketch::Create(slab.slab->directory(), header, model));
   built.sketch->SetObsolete(true);
-  QUARRY_TRY(WriteTiles(*slab.slab, *built.sketch, *learnt, kernels, threads, workers, go_on));
+  QUARRY_TRY(WritePcaTiles(*slab.slab, *built.sketch, *learnt, kernels, threads, workers, go_on));
   built.learnt = *std::move(learnt);
   return built;
 }

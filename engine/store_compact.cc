@@ -82,6 +82,14 @@ Status StoreCore::CheckCompaction(const CompactionOptions& options) const {
 Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collection,
                                             const CompactionOptions& options) {
   QUARRY_TRY(CheckCompaction(options));
+  std::shared_ptr<storage::Directory> directory;
+  {
+    const std::lock_guard lock(write_mutex_);
+    QUARRY_TRY(CheckWritable());
+    directory = directory_;
+  }
+  // It would hold up the syncs of the slabs that are written.
+  const storage::RemovedFiles::Hold until_done(directory->removed_files());
   const engine::CountedCall counted(compact_calls_);
   const auto wanted = [&] { return !closing_ && (!options.go_on || options.go_on()); };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
@@ -251,6 +259,7 @@ void StoreCore::CompactAllInBackground(const CompactionOptions& options,
       while (GivesWay() && go_on()) std::this_thread::sleep_for(kGiveWayStep);
       engine::CompactionRun run(options, options.go_on);
       run.min_waste_bytes = kMinWasteBytes;
+      run.waits_for_space = true;
       done = CompactCollection(number, run);
     } while (done.code() == StatusCode::kCancelled && go_on());
     if (done.code() == StatusCode::kCancelled) return;

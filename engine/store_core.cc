@@ -165,6 +165,11 @@ void StoreCore::StartBackground() {
         kCompactionDelay);
     if (WantsCompaction()) compactor_->Wake();
   }
+  remover_ = std::make_shared<engine::Background>(
+      [directory = std::weak_ptr(directory_)](const std::function<bool()>&) {
+        if (const auto open = directory.lock()) open->removed_files().Release();
+      });
+  directory_->removed_files().SetWake([remover = remover_] { remover->Wake(); });
   StartExpirer();
   if (options_.scrub_bytes_per_second == 0) return;
   scrubber_ = std::make_unique<engine::Background>(
@@ -339,6 +344,7 @@ Status StoreCore::Close() {
   if (compactor_ != nullptr) compactor_->Stop();
   if (expirer_ != nullptr) expirer_->Stop();
   if (syncer_ != nullptr) syncer_->Stop();
+  if (remover_ != nullptr) remover_->Stop();
   Status published;
   if (publisher_ != nullptr && publisher_->Stop()) published = Publish().status();
   const std::lock_guard no_publishing(publish_mutex_);
@@ -356,6 +362,8 @@ Status StoreCore::Close() {
   closed_ = true;
   current_.store(nullptr);
   unsynced_->Clear();
+  directory_->removed_files().SetWake(nullptr);
+  directory_->removed_files().Release();
   catalog_.reset();
   witness_.reset();
   directory_.reset();

@@ -200,14 +200,23 @@ class StoreCore {
   void Note(const CompactionRecord& record);
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
-  // In compaction_job.cc. CopyForJob REQUIRES that sketch_mutex_ is held.
+  // In compaction_job.cc. CopyForJob, and what it calls, REQUIRE that sketch_mutex_ is
+  // held.
   Result<bool> RunJob(std::uint32_t collection, std::span<const std::uint64_t> slabs,
                       engine::CompactionRun& run);
   Status CopyForJob(const engine::CollectionView& view, std::span<const engine::SlabView> sources,
                     engine::CompactionRun& run, engine::NewSlab& copy);
+  Status MakeCopy(const engine::CollectionView& view, std::span<const engine::SlabView> sources,
+                  const format::PlaneHeader& header, std::uint64_t sequence,
+                  const std::function<void(std::uint64_t rows)>& on_rows,
+                  engine::CompactionRun& run, engine::NewSlab& copy);
   Status MakePcaForJob(const engine::CollectionView& view,
                        std::span<const engine::SlabView> sources, engine::CompactionRun& run,
                        engine::NewSlab& copy);
+  Result<std::shared_ptr<storage::Sketch>> CopySketch(format::PlaneKind kind,
+                                                      std::span<const engine::SlabView> sources,
+                                                      engine::CompactionRun& run,
+                                                      const engine::NewSlab& copy);
   Status TakeSlabNumber(std::uint64_t needed_bytes, std::uint64_t& number, std::uint64_t& sequence);
   Status SwapSlabs(std::uint32_t collection, std::span<const engine::SlabView> sources,
                    engine::NewSlab& copy, engine::CompactionRun& run);
@@ -273,6 +282,7 @@ class StoreCore {
   std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up
   std::unique_ptr<engine::Background> compactor_;   // compacts
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
+  std::shared_ptr<engine::Background> remover_;     // gives the space of removed files back
   std::unique_ptr<engine::Alarm> expirer_;          // removes what has expired
   std::unique_ptr<engine::Background> scrubber_;    // looks for damage
   std::unique_ptr<engine::Publisher> publisher_;    // publishes at intervals

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "format/round_up.h"
 
@@ -126,6 +127,21 @@ void EncodePcaTileRow(const PcaShape& shape, const PcaModel& model, const float*
     norms[row] = 1;
     residuals[row] = kInfiniteBf16;
   }
+}
+
+void CopyPcaTileRow(const PcaShape& shape, const std::byte* from, std::size_t from_row,
+                    std::byte* to, std::size_t to_row) {
+  // Columns of so many entries a tile row, of so many bytes each.
+  const auto copy = [&](std::size_t entries, std::size_t bytes) {
+    for (std::size_t i = 0; i < entries; ++i) {
+      std::memcpy(to + to_row * bytes, from + from_row * bytes, bytes);
+      from += kTileRows * bytes;
+      to += kTileRows * bytes;
+    }
+  };
+  copy(1, sizeof(float));
+  copy(shape.sections().count, sizeof(std::uint16_t));
+  copy(shape.code_bytes() / 4, 4);
 }
 
 }  // namespace quarry::format

@@ -111,4 +111,9 @@ inline float FromBf16(std::uint16_t bits) {
 void EncodePcaTileRow(const PcaShape& shape, const PcaModel& model, const float* x, const float* z,
                       double z_error, std::size_t row, std::byte* tile);
 
+// Puts a row of one tile, as it is, at a place in another of the same model.
+//   from, to   [tile_bytes()], 4-byte aligned
+void CopyPcaTileRow(const PcaShape& shape, const std::byte* from, std::size_t from_row,
+                    std::byte* to, std::size_t to_row);
+
 }  // namespace quarry::format

@@ -1,6 +1,7 @@
 #include "format/sketch.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -58,6 +59,15 @@ void EncodeTileRow(const float* x, std::size_t dim, std::size_t row, std::byte* 
     for (std::size_t i = 0; i < 4; ++i) {
       out[(g * kTileRows + row) * 4 + i] = static_cast<std::uint8_t>(codes[g * 4 + i] + 128);
     }
+  }
+}
+
+// Every column, and every group of codes, has 4 bytes a row.
+void CopyTileRow(std::size_t dim, const std::byte* from, std::size_t from_row, std::byte* to,
+                 std::size_t to_row) {
+  const std::size_t entries = 3 + GroupsOf(dim);
+  for (std::size_t i = 0; i < entries; ++i) {
+    std::memcpy(to + (i * kTileRows + to_row) * 4, from + (i * kTileRows + from_row) * 4, 4);
   }
 }
 

@@ -53,4 +53,9 @@ struct Tile {
 //   tile   [TileBytes(dim)], 4-byte aligned
 void EncodeTileRow(const float* x, std::size_t dim, std::size_t row, std::byte* tile);
 
+// Puts a row of one tile, as it is, at a place in another.
+//   from, to   [TileBytes(dim)], 4-byte aligned
+void CopyTileRow(std::size_t dim, const std::byte* from, std::size_t from_row, std::byte* to,
+                 std::size_t to_row);
+
 }  // namespace quarry::format

@@ -22,6 +22,7 @@
 #include "format/plane.h"
 #include "format/published.h"
 #include "quarry/status.h"
+#include "storage/removed_files.h"
 #include "storage/vfs.h"
 #include "storage/writer_file.h"
 
@@ -92,6 +93,9 @@ class Directory {
   // Of planes that are written to.
   WriterFiles& writer_files() { return writer_files_; }
 
+  // Of planes that were removed.
+  RemovedFiles& removed_files() { return removed_files_; }
+
   Result<std::uint64_t> FreeBytes() const { return vfs_.FreeBytes(path_); }
 
  private:
@@ -109,6 +113,7 @@ class Directory {
   std::vector<format::ActiveRecord> active_records_;
   std::unique_ptr<Lock> lock_;
   WriterFiles writer_files_;
+  RemovedFiles removed_files_;
   mutable std::mutex failure_mutex_;
   Status sync_failure_;  // guarded by failure_mutex_
 };

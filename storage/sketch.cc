@@ -29,9 +29,9 @@ Sketch::Sketch(std::shared_ptr<Directory> directory, format::PlaneHeader header)
       file_(*directory_, directory_->plane_path(header_.slab, header_.kind)) {}
 
 Sketch::~Sketch() {
-  mapping_.reset();
   // A file that cannot be removed now is unlisted: the next open removes it.
   if (obsolete_) (void)RemoveFile();
+  if (removed_) directory_->removed_files().Add(std::move(mapping_), file_.Release());
 }
 
 Result<std::shared_ptr<Sketch>> Sketch::Create(std::shared_ptr<Directory> directory,
@@ -66,6 +66,7 @@ Result<std::shared_ptr<Sketch>> Sketch::Open(std::shared_ptr<Directory> director
 }
 
 Status Sketch::RemoveFile() const {
+  removed_ = true;
   return directory_->vfs().Remove(directory_->plane_path(header_.slab, header_.kind));
 }
 

@@ -92,6 +92,7 @@ class Sketch {
   std::unique_ptr<Mapping> mapping_;
   WriterFile file_;  // the writer's
   mutable std::atomic<bool> obsolete_ = false;
+  mutable std::atomic<bool> removed_ = false;
 };
 
 }  // namespace quarry::storage

@@ -38,10 +38,10 @@ Slab::Slab(std::shared_ptr<Directory> directory, format::PlaneHeader header)
       file_(*directory_, directory_->plane_path(header_.slab, header_.kind)) {}
 
 Slab::~Slab() {
-  mapping_.reset();
   if (!obsolete_) return;
   // A file that cannot be removed now is unlisted: the next open removes it.
   (void)directory_->vfs().Remove(directory_->plane_path(number(), format::PlaneKind::kBase));
+  directory_->removed_files().Add(std::move(mapping_), file_.Release());
 }
 
 Result<std::shared_ptr<Slab>> Slab::Create(std::shared_ptr<Directory> directory,

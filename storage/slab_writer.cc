@@ -1,12 +1,9 @@
 #include "storage/slab_writer.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "format/checksum.h"
-#include "format/levels.h"
-#include "format/sketch.h"
 #include "format/status_macros.h"
 #include "storage/plane_file.h"
 
@@ -16,9 +13,9 @@ namespace {
 constexpr std::size_t kStepBytes = 4u << 20;
 
 std::uint32_t StepRows(const format::PlaneLayout& layout) {
-  const std::uint32_t unit = std::lcm(layout.block_rows, format::kTileRows);
-  const std::size_t unit_bytes = unit * layout.bytes_per_row();
-  return unit * static_cast<std::uint32_t>(std::max<std::size_t>(1, kStepBytes / unit_bytes));
+  const std::size_t block_bytes = layout.block_rows * layout.bytes_per_row();
+  return layout.block_rows *
+         static_cast<std::uint32_t>(std::max<std::size_t>(1, kStepBytes / block_bytes));
 }
 
 }  // namespace
@@ -38,16 +35,10 @@ SlabWriter::SlabWriter(std::shared_ptr<Directory> directory, format::PlaneHeader
 
 Result<std::unique_ptr<SlabWriter>> SlabWriter::Create(std::shared_ptr<Directory> directory,
                                                        const format::PlaneHeader& header,
-                                                       bool with_sketch, std::uint64_t sequence) {
+                                                       std::uint64_t sequence) {
   QUARRY_ASSIGN(PlaneFile plane, CreatePlane(*directory, header));
   std::unique_ptr<SlabWriter> writer(new SlabWriter(directory, header, sequence));
   writer->file_ = std::move(plane.file);
-  if (!with_sketch) return writer;
-  format::PlaneHeader sketch = header;
-  sketch.kind = format::PlaneKind::kSketch;
-  sketch.level = Level::kI8;
-  QUARRY_ASSIGN(writer->sketch_, Sketch::Create(std::move(directory), sketch));
-  writer->sketch_->SetObsolete(true);
   return writer;
 }
 
@@ -81,7 +72,6 @@ Status SlabWriter::Flush() {
   QUARRY_TRY(write(layout_.norms_offset, sizeof(double), norms_));
   if (!scales_.empty()) QUARRY_TRY(write(layout_.scales_offset, sizeof(float), scales_));
   QUARRY_TRY(WriteBlockRecords(waiting));
-  if (sketch_ != nullptr) QUARRY_TRY(WriteSketch(waiting));
   written_ += waiting;
   rows_.clear();
   scales_.clear();
@@ -113,34 +103,11 @@ Status SlabWriter::WriteBlockRecords(std::uint32_t waiting) {
   return file_->WriteAt(layout_.blocks_offset + first_block * kSlotBytes, records);
 }
 
-Status SlabWriter::WriteSketch(std::uint32_t waiting) {
-  const std::size_t dim = header_.dim;
-  const std::uint32_t first_tile = written_ / format::kTileRows;
-  const std::uint32_t end_tile = (written_ + waiting) / format::kTileRows;
-  std::vector<float> row(dim);
-  QUARRY_TRY(sketch_->WriteTiles(first_tile, end_tile, [&](std::uint32_t tile, std::byte* out) {
-    const std::size_t first = std::size_t{tile - first_tile} * format::kTileRows;
-    for (std::size_t i = 0; i < format::kTileRows; ++i) {
-      format::DecodeRow(header_.level, codes_.data() + (first + i) * layout_.row_bytes,
-                        scales_.empty() ? 1 : scales_[first + i], dim, row.data());
-      format::EncodeTileRow(row.data(), dim, i, out);
-    }
-  }));
-  sketch_->StartSync(first_tile, end_tile);
-  return Status::Ok();
-}
-
 Result<std::shared_ptr<Slab>> SlabWriter::Finish() {
   QUARRY_TRY(Flush());
   QUARRY_CHECK(written_ == header_.capacity_rows);
   QUARRY_TRY(directory_->Synced(file_->Sync()));
-  if (sketch_ != nullptr) QUARRY_TRY(sketch_->Sync());
   QUARRY_ASSIGN(auto slab, Slab::Open(directory_, header_));
-  if (sketch_ != nullptr) {
-    QUARRY_ASSIGN(const auto wrong, slab->OpenSketch(written_, /*full=*/true));
-    if (wrong) return Status::Corruption(*wrong);
-    sketch_->SetObsolete(false);
-  }
   finished_ = true;
   return slab;
 }

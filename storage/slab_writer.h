@@ -1,4 +1,4 @@
-// A slab that is written as a whole, from rows that are committed elsewhere.
+// The base plane of a slab that is written as a whole, from rows that are committed elsewhere.
 //
 // Nothing of it is mapped, and no page of it read, while it is written: what is in
 // memory is the rows that wait for the next write.
@@ -14,7 +14,6 @@
 #include "format/plane.h"
 #include "quarry/status.h"
 #include "storage/directory.h"
-#include "storage/sketch.h"
 #include "storage/slab.h"
 #include "storage/vfs.h"
 
@@ -23,15 +22,15 @@ namespace quarry::storage {
 // Not thread-safe.
 class SlabWriter {
  public:
-  // Makes the files, durable together with their names.
+  // Makes the file, durable together with its name.
   //   header     of a base plane; its capacity is the number of rows that will be added
   //   sequence   of the commit that its block records speak of
   // Errors: as Slab::Create.
   static Result<std::unique_ptr<SlabWriter>> Create(std::shared_ptr<Directory> directory,
                                                     const format::PlaneHeader& header,
-                                                    bool with_sketch, std::uint64_t sequence);
+                                                    std::uint64_t sequence);
 
-  // Removes the files, unless they are finished.
+  // Removes the file, unless it is finished.
   ~SlabWriter();
   SlabWriter(const SlabWriter&) = delete;
   SlabWriter& operator=(const SlabWriter&) = delete;
@@ -54,15 +53,13 @@ class SlabWriter {
 
   Status Flush();
   Status WriteBlockRecords(std::uint32_t waiting);
-  Status WriteSketch(std::uint32_t waiting);
 
   const std::shared_ptr<Directory> directory_;
   const format::PlaneHeader header_;
   const format::PlaneLayout layout_;
   const std::uint64_t sequence_;
-  const std::uint32_t step_rows_;  // written at once: whole blocks and whole tiles
+  const std::uint32_t step_rows_;  // written at once: whole blocks
   std::unique_ptr<File> file_;
-  std::shared_ptr<Sketch> sketch_;  // null: it has none
   bool finished_ = false;
 
   std::uint32_t written_ = 0;

@@ -58,6 +58,12 @@ Status WriterFile::WriteAt(std::uint64_t offset, std::span<const std::byte> byte
   return file_->WriteAt(offset, bytes);
 }
 
+std::unique_ptr<File> WriterFile::Release() {
+  const std::lock_guard lock(mutex_);
+  directory_.writer_files().Remove(this);
+  return std::move(file_);
+}
+
 void WriterFile::StartSync(std::uint64_t offset, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   if (file_ != nullptr) file_->StartSync(offset, bytes);

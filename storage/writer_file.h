@@ -55,6 +55,10 @@ class WriterFile {
   // Errors: kIoError, kNoSpace; after one of a sync the directory says so, too.
   Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes);
 
+  // Gives up the open file, if there is one: the last owner of a removed file takes long
+  // to close it. Nothing is written afterwards.
+  std::unique_ptr<File> Release();
+
   // As File::StartSync.
   void StartSync(std::uint64_t offset, std::uint64_t bytes);
 

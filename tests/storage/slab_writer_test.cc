@@ -39,8 +39,8 @@ class SlabWriterTest : public testing_support::SlabTest {
     directory_ = *Directory::Open(vfs, testing_support::StorePath(root_), Directory::Mode::kWrite);
   }
 
-  std::unique_ptr<SlabWriter> Writer(const PlaneHeader& header, bool with_sketch) {
-    auto writer = SlabWriter::Create(directory_, header, with_sketch, kSequence);
+  std::unique_ptr<SlabWriter> Writer(const PlaneHeader& header) {
+    auto writer = SlabWriter::Create(directory_, header, kSequence);
     EXPECT_OK(writer);
     return *std::move(writer);
   }
@@ -56,26 +56,21 @@ class SlabWriterTest : public testing_support::SlabTest {
     return Status::Ok();
   }
 
-  Result<std::shared_ptr<Slab>> Write(const PlaneHeader& header, const TestRows& rows,
-                                      bool with_sketch) {
-    auto writer = SlabWriter::Create(directory_, header, with_sketch, kSequence);
+  Result<std::shared_ptr<Slab>> Write(const PlaneHeader& header, const TestRows& rows) {
+    auto writer = SlabWriter::Create(directory_, header, kSequence);
     if (!writer.ok()) return writer.status();
     const Status added = AddAll(**writer, rows);
     if (!added.ok()) return added;
     return (*writer)->Finish();
   }
 
-  // The bytes of a slab's files, which appends by the same commit wrote; none is left.
-  std::pair<std::string, std::string> Appended(const PlaneHeader& header, const TestRows& rows) {
-    auto slab = Slab::Create(directory_, header, /*with_sketch=*/true);
+  // The bytes of a slab's file, which appends by the same commit wrote; it is gone.
+  std::string Appended(const PlaneHeader& header, const TestRows& rows) {
+    auto slab = Slab::Create(directory_, header);
     EXPECT_OK(slab);
     EXPECT_OK((*slab)->Append(0, 0, rows.staged(), kSequence));
     (*slab)->MarkObsolete();
-    return {FileBytes(path(header)), FileBytes(sketch_path(header))};
-  }
-
-  std::string sketch_path(const PlaneHeader& header) {
-    return directory_->plane_path(header.slab, PlaneKind::kSketch);
+    return FileBytes(path(header));
   }
 
   bool AnyFile() { return !fs::is_empty(directory_->slabs_path()); }
@@ -87,7 +82,7 @@ TEST_F(SlabWriterTest, WhatItWritesReadsBackAtEveryLevel) {
     PlaneHeader header = Header(level, 6, 2500);
     header.slab = 20 + static_cast<std::uint64_t>(level);
     const TestRows rows(header, 1000, 2500, 1);
-    const auto written = Write(header, rows, /*with_sketch=*/false);
+    const auto written = Write(header, rows);
     ASSERT_OK(written);
     ExpectRows(**written, 0, rows);
     EXPECT_OK((*written)->Verify(0, 2500));
@@ -103,12 +98,11 @@ TEST_F(SlabWriterTest, FilesAreThoseOfASlabThatGrew) {
     SCOPED_TRACE(static_cast<int>(level));
     const PlaneHeader header = Header(level, 30, 2 * 1024 + 3 * kTileRows + 1);
     const TestRows rows(header, 5, header.capacity_rows, 1);
-    const auto [base, sketch] = Appended(header, rows);
+    const std::string base = Appended(header, rows);
     ASSERT_FALSE(AnyFile());
-    const auto written = Write(header, rows, /*with_sketch=*/true);
+    const auto written = Write(header, rows);
     ASSERT_OK(written);
     EXPECT_TRUE(FileBytes(path(header)) == base);
-    EXPECT_TRUE(FileBytes(sketch_path(header)) == sketch);
     (*written)->MarkObsolete();
   }
 }
@@ -117,29 +111,9 @@ TEST_F(SlabWriterTest, FilesAreThoseOfASlabThatGrew) {
 TEST_F(SlabWriterTest, FilesThatAreWrittenInPiecesAreThoseOfASlabThatGrew) {
   const PlaneHeader header = Header(Level::kI8, 3000, 3333);
   const TestRows rows(header, 5, header.capacity_rows, 1);
-  const auto [base, sketch] = Appended(header, rows);
-  ASSERT_OK(Write(header, rows, /*with_sketch=*/true));
+  const std::string base = Appended(header, rows);
+  ASSERT_OK(Write(header, rows));
   EXPECT_TRUE(FileBytes(path(header)) == base);
-  EXPECT_TRUE(FileBytes(sketch_path(header)) == sketch);
-}
-
-TEST_F(SlabWriterTest, SketchIsThereOnlyWhereItIsWanted) {
-  const PlaneHeader header = Header(Level::kI8, 6, 2 * kTileRows);
-  const TestRows rows(header, 0, header.capacity_rows, 1);
-  const auto without = Write(header, rows, /*with_sketch=*/false);
-  ASSERT_OK(without);
-  EXPECT_EQ((*without)->sketch(), nullptr);
-  EXPECT_FALSE(fs::exists(sketch_path(header)));
-  (*without)->MarkObsolete();
-}
-
-TEST_F(SlabWriterTest, SketchOfTheFinishedSlabMatches) {
-  const PlaneHeader header = Header(Level::kI8, 6, 2 * kTileRows);
-  const TestRows rows(header, 0, header.capacity_rows, 1);
-  const auto with = Write(header, rows, /*with_sketch=*/true);
-  ASSERT_OK(with);
-  ASSERT_NE((*with)->sketch(), nullptr);
-  for (const std::uint32_t tile : {0u, 1u}) EXPECT_TRUE((*with)->sketch()->Matches(tile));
 }
 
 TEST_F(SlabWriterTest, FinishedFilesAreDurableAndOutliveTheWriter) {
@@ -147,25 +121,21 @@ TEST_F(SlabWriterTest, FinishedFilesAreDurableAndOutliveTheWriter) {
   Use(vfs);
   const PlaneHeader header = Header(Level::kI8, 6, 100);
   {
-    auto writer = Writer(header, /*with_sketch=*/true);
+    auto writer = Writer(header);
     ASSERT_OK(AddAll(*writer, TestRows(header, 0, 100, 1)));
     ASSERT_OK(writer->Finish());
     EXPECT_FALSE(vfs.unsynced(path(header)));
-    EXPECT_FALSE(vfs.unsynced(sketch_path(header)));
   }
   EXPECT_TRUE(fs::exists(path(header)));
-  EXPECT_TRUE(fs::exists(sketch_path(header)));
 }
 
 TEST_F(SlabWriterTest, NothingIsLeftOfWhatIsNotFinished) {
   const PlaneHeader header = Header(Level::kI8, 6, 100);
-  for (const bool with_sketch : {false, true}) {
-    auto writer = Writer(header, with_sketch);
-    EXPECT_EQ(fs::exists(sketch_path(header)), with_sketch);
-    ASSERT_OK(AddAll(*writer, TestRows(header, 0, 99, 1)));
-    writer.reset();
-    EXPECT_FALSE(AnyFile()) << with_sketch;
-  }
+  auto writer = Writer(header);
+  EXPECT_TRUE(AnyFile());
+  ASSERT_OK(AddAll(*writer, TestRows(header, 0, 99, 1)));
+  writer.reset();
+  EXPECT_FALSE(AnyFile());
 }
 
 TEST_F(SlabWriterTest, FailureAnywhereIsToldAndLeavesNothing) {
@@ -178,22 +148,21 @@ TEST_F(SlabWriterTest, FailureAnywhereIsToldAndLeavesNothing) {
     vfs.FailAfter(-1, Status::Ok());
     Use(vfs);
     vfs.FailAfter(n, Status::NoSpace("full"));
-    const auto written = Write(header, rows, /*with_sketch=*/true);
+    const auto written = Write(header, rows);
     if (written.ok()) break;
     ++failures;
     EXPECT_THAT(written, Fails(StatusCode::kNoSpace)) << "change " << n;
     EXPECT_FALSE(AnyFile()) << "change " << n;
   }
-  // Two creations of six changes each; four columns and the records; a tile and its
-  // checksum; two syncs and two mappings.
-  EXPECT_EQ(failures, 12 + 5 + 2 + 4);
+  // A creation of six changes; four columns and the records; a sync and a mapping.
+  EXPECT_EQ(failures, 6 + 5 + 2);
 }
 
 TEST_F(SlabWriterTest, FailedSyncIsRemembered) {
   FailingVfs vfs;
   Use(vfs);
   const PlaneHeader header = Header(Level::kF32, 6, 100);
-  auto writer = Writer(header, /*with_sketch=*/false);
+  auto writer = Writer(header);
   ASSERT_OK(AddAll(*writer, TestRows(header, 0, 100, 1)));
   ASSERT_OK(directory_->sync_failure());
   vfs.FailAfter(0, Status::IoError("broken"));
@@ -204,32 +173,28 @@ TEST_F(SlabWriterTest, FailedSyncIsRemembered) {
 TEST_F(SlabWriterTest, FilesOfOthersAreNeitherTakenNorRemoved) {
   const PlaneHeader header = Header(Level::kI8, 6, 100);
   const TestRows rows(header, 0, 100, 1);
-  ASSERT_OK(Write(header, rows, /*with_sketch=*/true));
-  EXPECT_THAT(Write(header, rows, /*with_sketch=*/false), Fails(StatusCode::kAlreadyExists));
+  ASSERT_OK(Write(header, rows));
+  EXPECT_THAT(Write(header, rows), Fails(StatusCode::kAlreadyExists));
   EXPECT_OK(Open(header));
-  fs::remove(path(header));
-  EXPECT_THAT(Write(header, rows, /*with_sketch=*/true), Fails(StatusCode::kAlreadyExists));
-  EXPECT_FALSE(fs::exists(path(header)));
-  EXPECT_TRUE(fs::exists(sketch_path(header)));
 }
 
 using SlabWriterDeathTest = SlabWriterTest;
 
 TEST_F(SlabWriterDeathTest, FinishingBeforeAllRowsAreThereAborts) {
-  const auto writer = Writer(Header(Level::kI8, 6, 2), /*with_sketch=*/false);
+  const auto writer = Writer(Header(Level::kI8, 6, 2));
   ASSERT_OK(writer->Add(1, 1, 1, std::vector<std::byte>(6)));
   EXPECT_DEATH((void)writer->Finish(), "QUARRY_CHECK failed.*capacity_rows");
 }
 
 TEST_F(SlabWriterDeathTest, RowsBeyondTheCapacityAbort) {
-  const auto writer = Writer(Header(Level::kI8, 6, 1), /*with_sketch=*/false);
+  const auto writer = Writer(Header(Level::kI8, 6, 1));
   ASSERT_OK(writer->Add(1, 1, 1, std::vector<std::byte>(6)));
   EXPECT_DEATH((void)writer->Add(2, 1, 1, std::vector<std::byte>(6)),
                "QUARRY_CHECK failed.*capacity_rows");
 }
 
 TEST_F(SlabWriterDeathTest, RowsOfAnotherLengthAbort) {
-  const auto writer = Writer(Header(Level::kI8, 6, 1), /*with_sketch=*/false);
+  const auto writer = Writer(Header(Level::kI8, 6, 1));
   EXPECT_DEATH((void)writer->Add(1, 1, 1, std::vector<std::byte>(5)),
                "QUARRY_CHECK failed.*row_bytes");
 }

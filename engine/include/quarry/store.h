@@ -253,8 +253,11 @@ class Store {
   // Gives back the space that dead rows hold: rewrites slabs of which too much is dead,
   // and merges small ones, one after the other, while reads and writes go on. No answer,
   // id or row number changes. The new slab is durable before the old ones go, with their
-  // last snapshot; until then it takes as much space as has live rows in them, one slab's
-  // worth at most, which is checked first. A slab with damaged rows is passed over.
+  // last snapshot. Each needs space for the live rows of the slabs that it replaces, which
+  // is checked first. The old files lose their names at once. Their space, up to 4 GiB of
+  // it, is given back at the end, or when it is needed, as some file systems take longer
+  // for that than the copy does: with OpenOptions::background by a thread of the store,
+  // for which Close waits, and Compact does not. A slab with damaged rows is passed over.
   // Errors: kInvalidArgument, kCancelled (what was done stays), kBusy
   // (CompactionOptions::erase), kCorruption naming the
   // first damaged rows, once all else is done, and those of a write.
