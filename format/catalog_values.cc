@@ -67,6 +67,16 @@ SlabRecord FromTable(const fb::SlabRecord& table) {
           static_cast<PcaState>(table.pca())};
 }
 
+Offset<fb::CompactionRecord> Add(FlatBufferBuilder& builder, const CompactionRecord& record) {
+  return fb::CreateCompactionRecord(builder, record.ended_unix_ms, record.micros, record.slabs,
+                                    record.rows, record.dead_rows, record.bytes);
+}
+
+CompactionRecord FromTable(const fb::CompactionRecord& table) {
+  return {table.ended_unix_ms(), table.micros(),    table.slabs(),
+          table.rows(),          table.dead_rows(), table.bytes()};
+}
+
 }  // namespace
 
 std::string Encode(const StoreRecord& value) {
@@ -91,13 +101,15 @@ Result<StoreRecord> DecodeStoreRecord(std::string_view sealed) {
 
 std::string Encode(const StoreState& value) {
   FlatBufferBuilder builder;
-  return Finish(builder, fb::CreateStoreState(builder, value.sequence, value.next_collection,
-                                              value.next_slab));
+  return Finish(
+      builder, fb::CreateStoreState(builder, value.sequence, value.next_collection, value.next_slab,
+                                    value.written_bytes, value.compacted_bytes));
 }
 
 Result<StoreState> DecodeStoreState(std::string_view sealed) {
   QUARRY_ASSIGN(const auto table, Open<fb::StoreState>(sealed, "store state"));
-  return StoreState{table->sequence(), table->next_collection(), table->next_slab()};
+  return StoreState{table->sequence(), table->next_collection(), table->next_slab(),
+                    table->written_bytes(), table->compacted_bytes()};
 }
 
 std::string Encode(const CollectionRecord& value) {
@@ -149,7 +161,13 @@ std::string Encode(const Manifest& value) {
   const auto full_vector = builder.CreateVector(full);
   Offset<fb::SlabRecord> active;
   if (value.active) active = Add(builder, *value.active);
-  return Finish(builder, fb::CreateManifest(builder, full_vector, active));
+  std::vector<Offset<fb::CompactionRecord>> compactions;
+  for (const CompactionRecord& record : value.compactions) {
+    compactions.push_back(Add(builder, record));
+  }
+  Offset<flatbuffers::Vector<Offset<fb::CompactionRecord>>> compactions_vector;
+  if (!compactions.empty()) compactions_vector = builder.CreateVector(compactions);
+  return Finish(builder, fb::CreateManifest(builder, full_vector, active, compactions_vector));
 }
 
 Result<Manifest> DecodeManifest(std::string_view sealed) {
@@ -179,6 +197,13 @@ Result<Manifest> DecodeManifest(std::string_view sealed) {
     manifest.active = FromTable(*table->active());
     if (manifest.active->capacity_rows == 0 || manifest.active->capacity_rows > kMaxSlabRows) {
       return Bad(kWhat, "the active slab's capacity is out of range");
+    }
+  }
+  if (table->compactions() != nullptr) {
+    for (const fb::CompactionRecord* record : *table->compactions()) {
+      if (record == nullptr) return Bad(kWhat, "a compaction is missing");
+      if (record->ended_unix_ms() > kMaxUnixMs) return Bad(kWhat, "a compaction's end is too late");
+      manifest.compactions.push_back(FromTable(*record));
     }
   }
   return manifest;

@@ -30,6 +30,8 @@ struct StoreState {
   std::uint64_t sequence = 0;
   std::uint32_t next_collection = 1;
   std::uint64_t next_slab = 1;
+  std::uint64_t written_bytes = 0;    // since the store was made: by writes,
+  std::uint64_t compacted_bytes = 0;  // by compactions
 };
 
 struct CollectionRecord {
@@ -55,9 +57,24 @@ struct SlabRecord {
   PcaState pca = PcaState::kNone;
 };
 
+// The last time that std::chrono::system_clock can tell, in milliseconds since 1970.
+inline constexpr std::uint64_t kMaxUnixMs = 9'223'372'036'854;
+
+struct CompactionRecord {
+  std::uint64_t ended_unix_ms = 0;  // at most kMaxUnixMs
+  std::uint64_t micros = 0;         // that it took
+  std::uint64_t slabs = 0;          // read
+  std::uint64_t rows = 0;           // copied
+  std::uint64_t dead_rows = 0;      // left behind
+  std::uint64_t bytes = 0;          // of the new slab's files
+
+  friend bool operator==(const CompactionRecord&, const CompactionRecord&) = default;
+};
+
 struct Manifest {
-  std::vector<SlabRecord> full;      // in order of rows, not overlapping
-  std::optional<SlabRecord> active;  // number, capacity, has_sketch and pca only
+  std::vector<SlabRecord> full;               // in order of rows, not overlapping
+  std::optional<SlabRecord> active;           // number, capacity, has_sketch and pca only
+  std::vector<CompactionRecord> compactions;  // the last ones, in order of their commits
 };
 
 struct CollectionState {

@@ -45,6 +45,7 @@ Manifest SampleManifest() {
   Manifest manifest;
   manifest.full = {{1, 0, 99, 100, 128}, {4, 100, 250, 60, 64}, {2, kMaxU64 - 1, kMaxU64, 2, 2}};
   manifest.active = SlabRecord{.number = 9, .capacity_rows = 4096};
+  manifest.compactions = {{1'700'000'000'002, 30, 2, 160, 40, 5000}, {kMaxUnixMs, 0, 1, 0, 9, 0}};
   return manifest;
 }
 
@@ -62,6 +63,14 @@ CollectionState SampleState() {
 }
 
 RowRecord SampleRow() { return {"an id", true, std::string("\0meta\xff", 6), 1'700'000'000'000}; }
+
+std::string FromHex(std::string_view digits) {
+  std::string bytes;
+  for (std::size_t i = 0; i < digits.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(std::string(digits.substr(i, 2)), nullptr, 16));
+  }
+  return bytes;
+}
 
 // One kind of sealed value, with what its decoder does to given bytes.
 struct Kind {
@@ -99,6 +108,9 @@ std::string Complaint(const Manifest& value) {
     if (slab.last_row - slab.first_row < slab.rows - 1) return "more rows than row numbers";
     next = slab.last_row + 1;
   }
+  for (const CompactionRecord& record : value.compactions) {
+    if (record.ended_unix_ms > kMaxUnixMs) return "end of a compaction";
+  }
   if (!value.active) return "";
   return value.active->capacity_rows >= 1 && value.active->capacity_rows <= kMaxSlabRows
              ? ""
@@ -125,7 +137,7 @@ std::vector<Kind> Kinds() {
   const auto complaint = [](const auto& value) { return Complaint(value); };
   return {
       MakeKind<StoreRecord>("StoreRecord", Encode(SampleStore()), DecodeStoreRecord, complaint),
-      MakeKind<StoreState>("StoreState", Encode(StoreState{5, 6, 7}), DecodeStoreState,
+      MakeKind<StoreState>("StoreState", Encode(StoreState{5, 6, 7, 8, 9}), DecodeStoreState,
                            [](const StoreState&) { return std::string(); }),
       MakeKind<CollectionRecord>("CollectionRecord", Encode(SampleCollection()),
                                  DecodeCollectionRecord, complaint),
@@ -240,11 +252,27 @@ TEST(StoreRecord, UuidOfAnotherLengthIsCorruption) {
 }
 
 TEST(StoreState, RoundTrips) {
-  const auto back = DecodeStoreState(Encode(StoreState{kMaxU64, 0xffffffff, kMaxU64 - 1}));
+  const auto back =
+      DecodeStoreState(Encode(StoreState{kMaxU64, 0xffffffff, kMaxU64 - 1, kMaxU64 - 2, 5}));
   ASSERT_OK(back);
   EXPECT_EQ(back->sequence, kMaxU64);
   EXPECT_EQ(back->next_collection, 0xffffffffu);
   EXPECT_EQ(back->next_slab, kMaxU64 - 1);
+  EXPECT_EQ(back->written_bytes, kMaxU64 - 2);
+  EXPECT_EQ(back->compacted_bytes, 5u);
+}
+
+TEST(StoreState, OfALibraryThatCountedNoBytesHasTheBytesOfZeros) {
+  const std::string stored = FromHex(
+      "0ffac39ed73a16f21000000000000a0018000800040010000a000000060000000500000000000000070000000000"
+      "00"
+      "00");
+  EXPECT_EQ(Encode(StoreState{5, 6, 7}), stored);
+  const auto back = DecodeStoreState(stored);
+  ASSERT_OK(back);
+  EXPECT_EQ(back->next_slab, 7u);
+  EXPECT_EQ(back->written_bytes, 0u);
+  EXPECT_EQ(back->compacted_bytes, 0u);
 }
 
 TEST(CollectionRecord, RoundTrips) {
@@ -307,6 +335,30 @@ TEST(Manifest, RoundTrips) {
   }
   ASSERT_TRUE(back->active.has_value());
   EXPECT_TRUE(Same(*back->active, *given.active));
+  EXPECT_EQ(back->compactions, given.compactions);
+}
+
+TEST(Manifest, OfALibraryThatListedNoCompactionsHasTheBytesOfNone) {
+  const std::string stored = FromHex(
+      "38590c6fad4f87fb0c00000008000e000400080008000000280000001400000000000e0010000800000000000000"
+      "04"
+      "000e00000000100000090000000000000001000000140000001000200010000000180008000c0007001000000000"
+      "00"
+      "0001640000008000000001000000000000006300000000000000");
+  Manifest manifest;
+  manifest.full = {{1, 0, 99, 100, 128, true}};
+  manifest.active = SlabRecord{.number = 9, .capacity_rows = 4096};
+  EXPECT_EQ(Encode(manifest), stored);
+  const auto back = DecodeManifest(stored);
+  ASSERT_OK(back);
+  EXPECT_TRUE(Same(back->full.at(0), manifest.full[0]));
+  EXPECT_TRUE(back->compactions.empty());
+}
+
+TEST(Manifest, CompactionThatEndsBehindAllTimesOfTheClockIsCorruption) {
+  Manifest manifest = SampleManifest();
+  manifest.compactions[0].ended_unix_ms = kMaxUnixMs + 1;
+  EXPECT_THAT(DecodeManifest(Encode(manifest)), Fails(StatusCode::kCorruption));
 }
 
 TEST(Manifest, RoundTripsWithoutSlabs) {
