@@ -301,13 +301,14 @@ Status Commit::RaiseFormatVersion() {
   return Status::Ok();
 }
 
-Status Commit::Finish() {
+Status Commit::Finish(std::uint64_t bytes) {
   for (auto& [number, draft] : drafts_) {
     const bool first_expiry = draft.view.expiring > 0 && base_->Find(number)->expiring == 0;
     if (first_expiry) QUARRY_TRY(RaiseFormatVersion());
     if (!Seeded(SeededBug::kTombstonesLeftOut)) QUARRY_TRY(WriteTombstones(draft));
     WriteCollection(draft);
   }
+  store_state_.written_bytes += bytes;
   batch_.Put(Family::kDefault, format::kStateKey, format::Encode(store_state_));
   result_.sequence = store_state_.sequence;
   return Status::Ok();

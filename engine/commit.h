@@ -65,7 +65,8 @@ class Commit {
   Status Apply(const Prepared& operation);
 
   // Completes batch(): tombstones, states, manifests.
-  Status Finish();
+  //   bytes   that the write has, about
+  Status Finish(std::uint64_t bytes);
 
   bool changed() const { return changed_; }
   storage::CatalogBatch& batch() { return batch_; }

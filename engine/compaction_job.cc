@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/commit.h"
+#include "engine/compaction_history.h"
 #include "engine/compaction_run.h"
 #include "engine/compactor.h"
 #include "engine/sketch_copy.h"
@@ -116,9 +117,6 @@ Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::ui
   }
   NewSlab copy;
   if (LiveRows(sources) > 0) QUARRY_TRY(CopyForJob(*view, sources, run, copy));
-  const Status swapped = SwapSlabs(collection, sources, copy, run);
-  if (swapped.code() == StatusCode::kNotFound) return false;  // dropped meanwhile
-  QUARRY_TRY(swapped);
   CompactionRecord record;
   record.ended = std::chrono::system_clock::now();
   record.collection = view->name;
@@ -127,8 +125,11 @@ Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::ui
   for (const SlabView& slab : sources) record.dead_rows += slab.dead_rows();
   record.bytes = copy.view.slab == nullptr ? 0 : copy.view.file_bytes();
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  const Status swapped = SwapSlabs(collection, sources, copy, record, run);
+  if (swapped.code() == StatusCode::kNotFound) return false;  // dropped meanwhile
+  QUARRY_TRY(swapped);
   run.Add(record, FileBytes(sources));
-  Note(record);
+  Log(record);
   if (!run.waits_for_space) return true;
   const std::shared_ptr<storage::Directory> directory = sources.front().slab->directory();
   view.reset();
@@ -240,7 +241,8 @@ Status StoreCore::MakePcaForJob(const CollectionView& view, std::span<const Slab
 // Errors: kNotFound when the slabs are gone, and those of CommitList. Unless the outcome
 // is unknown, the copy stays the caller's to remove.
 Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> sources,
-                            NewSlab& copy, engine::CompactionRun& run) {
+                            NewSlab& copy, const CompactionRecord& record,
+                            engine::CompactionRun& run) {
   const std::lock_guard lock(write_mutex_);
   QUARRY_TRY(CheckWritable());
   const std::shared_ptr<const engine::State> base = current_.load();
@@ -258,6 +260,7 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
     copy.view.dead = engine::CarriedOver(sources, now);
     view->slabs.insert(behind, copy.view);
   }
+  engine::AddCompaction(record, *view);
   storage::CatalogBatch batch = catalog_->NewBatch();
   batch.Put(Family::kDefault, format::ManifestKey(collection),
             format::Encode(engine::ManifestOf(*view)));
@@ -267,11 +270,13 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   for (const auto& sketch : {copy.view.sketch, copy.view.pca}) {
     if (sketch != nullptr) sketch->SetObsolete(false);
   }
+  format::StoreState next = store_state_;
+  next.compacted_bytes += record.bytes + catalog_bytes;
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
   Status committed;
   try {
-    committed = CommitList(std::move(batch), store_state_, std::move(list));
+    committed = CommitList(std::move(batch), next, std::move(list));
   } catch (...) {  // std::bad_alloc: nobody knows how far it came
     copy.kept = true;
     Poison(Status::ReadOnly("no memory was left while a compaction was committed"));
@@ -280,7 +285,6 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   copy.kept = committed.ok() || committed.outcome() == Outcome::kUnknown;
   QUARRY_TRY(committed);
   run.result.catalog_bytes += catalog_bytes;
-  compacted_bytes_ += catalog_bytes;
   for (const SlabView& slab : now) engine::MarkObsolete(slab);
   return Status::Ok();
 }

@@ -64,14 +64,14 @@ GroupCommit::GroupCommit(const CommitContext& context, std::shared_ptr<const Sta
       store_state_(store_state),
       catalog_(last_->shared_catalog()) {}
 
-Result<WriteResult> GroupCommit::Add(const std::vector<Prepared>& operations) {
+Result<WriteResult> GroupCommit::Add(const std::vector<Prepared>& operations, std::uint64_t bytes) {
   auto commit = std::make_unique<Commit>(context_, last_, catalog_, placed_, store_state_);
   for (const Prepared& operation : operations) QUARRY_TRY(commit->Apply(operation));
   if (!commit->changed()) {
     commit->result().sequence = store_state_.sequence;
     return std::move(commit->result());
   }
-  QUARRY_TRY(commit->Finish());
+  QUARRY_TRY(commit->Finish(bytes));
   QUARRY_TRY(CheckSpace(*context_.directory, "a write", catalog_.bytes() + commit->batch().bytes(),
                         context_.reserve_bytes));
   catalog_.Add(std::move(commit->batch()));

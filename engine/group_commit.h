@@ -27,10 +27,10 @@ class GroupCommit {
   GroupCommit(const CommitContext& context, std::shared_ptr<const State> base,
               const format::StoreState& store_state);
 
-  // Plans a write. The operations are borrowed.
+  // Plans a write of so many bytes, about. The operations are borrowed.
   // Errors: those of Commit::Apply. A write that is refused leaves nothing in the
   // group.
-  Result<WriteResult> Add(const std::vector<Prepared>& operations);
+  Result<WriteResult> Add(const std::vector<Prepared>& operations, std::uint64_t bytes);
 
   // Whether any write changes anything: otherwise there is nothing to commit.
   bool changed() const { return !commits_.empty(); }

@@ -152,6 +152,7 @@ Result<std::shared_ptr<const CollectionView>> RecoverCollection(
   view->next_row = state.next_row;
   view->next_auto_id = state.next_auto_id;
   view->auto_ids_exhausted = state.auto_ids_exhausted;
+  view->compactions = manifest.compactions;
   for (const format::SlabRecord& slab : manifest.full) {
     QUARRY_ASSIGN(SlabView opened, OpenSlab(directory, store_uuid, *view, slab));
     if (slab.has_sketch) QUARRY_TRY(OpenSketch(opened, /*full=*/true, notes));

@@ -34,6 +34,7 @@ format::Manifest ManifestOf(const CollectionView& view) {
                                          .pca = last.pca};
     manifest.full.pop_back();
   }
+  manifest.compactions = view.compactions;
   return manifest;
 }
 

@@ -69,6 +69,7 @@ struct CollectionView {
   std::uint64_t next_row = 0;
   std::uint64_t next_auto_id = 0;
   bool auto_ids_exhausted = false;
+  std::vector<format::CompactionRecord> compactions;  // the last ones, the newest last
 
   // Where the vector of a row lies: index into slabs, and position; or nullopt
   // for a row without a vector (or one that is not there).
@@ -85,7 +86,7 @@ struct CollectionView {
 // What the vectors of dead rows take in the base plane of a slab.
 std::uint64_t ReclaimableBytes(const SlabView& slab);
 
-// What the catalog keeps of a view's slabs.
+// What the catalog keeps of a view's slabs and compactions.
 format::Manifest ManifestOf(const CollectionView& view);
 // What it keeps of its numbers. `sequence` is of the commit that leaves them so.
 format::CollectionState StateOf(const CollectionView& view, std::uint64_t sequence);

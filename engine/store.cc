@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/compaction_history.h"
 #include "engine/report.h"
 #include "engine/store_core.h"
 #include "format/catalog_values.h"
@@ -159,7 +160,7 @@ Result<StoreInfo> Store::Info() const {
       info.reclaimable_bytes += engine::ReclaimableBytes(slab);
     }
   }
-  core_->AddCompactionInfo(info);
+  QUARRY_TRY(engine::AddHistory(*state, info));
   QUARRY_ASSIGN(info.free_bytes, catalog.directory().FreeBytes());
   return info;
 }

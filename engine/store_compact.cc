@@ -65,7 +65,6 @@ constexpr std::uint64_t kMinWasteBytes = 1u << 20;
 constexpr std::chrono::seconds kRetry{60};
 constexpr std::chrono::milliseconds kGiveWayStep{20};
 constexpr int kEraseWaits = 25;
-constexpr std::size_t kRecords = 16;
 
 }  // namespace
 
@@ -270,30 +269,13 @@ void StoreCore::CompactAllInBackground(const CompactionOptions& options,
   }
 }
 
-void StoreCore::Note(const CompactionRecord& record) {
-  compacted_bytes_ += record.bytes;
-  if (options_.log) {
-    options_.log(LogLevel::kInfo, "collection " + record.collection + ": " +
-                                      std::to_string(record.slabs) +
-                                      " slabs were compacted: " + std::to_string(record.rows) +
-                                      " rows kept, " + std::to_string(record.dead_rows) +
-                                      " given up, " + std::to_string(record.bytes) +
-                                      " bytes written in " + std::to_string(record.seconds) + " s");
-  }
-  const std::lock_guard lock(compactions_mutex_);
-  compactions_.push_back(record);
-  if (compactions_.size() > kRecords) compactions_.pop_front();
-}
-
-void StoreCore::AddCompactionInfo(StoreInfo& info) const {
-  info.written_bytes = written_bytes_;
-  info.compacted_bytes = compacted_bytes_;
-  if (info.written_bytes > 0) {
-    info.write_amplification = static_cast<double>(info.written_bytes + info.compacted_bytes) /
-                               static_cast<double>(info.written_bytes);
-  }
-  const std::lock_guard lock(compactions_mutex_);
-  info.compactions.assign(compactions_.begin(), compactions_.end());
+void StoreCore::Log(const CompactionRecord& record) const {
+  if (!options_.log) return;
+  options_.log(LogLevel::kInfo,
+               "collection " + record.collection + ": " + std::to_string(record.slabs) +
+                   " slabs were compacted: " + std::to_string(record.rows) + " rows kept, " +
+                   std::to_string(record.dead_rows) + " given up, " + std::to_string(record.bytes) +
+                   " bytes written in " + std::to_string(record.seconds) + " s");
 }
 
 }  // namespace quarry

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -86,7 +85,6 @@ class StoreCore {
   Result<CompactionResult> Compact(std::optional<std::uint32_t> collection,
                                    const CompactionOptions& options);
   void PauseCompaction(bool pause) { compaction_paused_ = pause; }
-  void AddCompactionInfo(StoreInfo& info) const;
 
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
@@ -197,7 +195,7 @@ class StoreCore {
   bool GivesWay() const;
   void CompactInBackground(const std::function<bool()>& go_on);
   void CompactAllInBackground(const CompactionOptions& options, const std::function<bool()>& go_on);
-  void Note(const CompactionRecord& record);
+  void Log(const CompactionRecord& record) const;
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
   // In compaction_job.cc. CopyForJob, and what it calls, REQUIRE that sketch_mutex_ is
@@ -219,7 +217,8 @@ class StoreCore {
                                                       const engine::NewSlab& copy);
   Status TakeSlabNumber(std::uint64_t needed_bytes, std::uint64_t& number, std::uint64_t& sequence);
   Status SwapSlabs(std::uint32_t collection, std::span<const engine::SlabView> sources,
-                   engine::NewSlab& copy, engine::CompactionRun& run);
+                   engine::NewSlab& copy, const CompactionRecord& record,
+                   engine::CompactionRun& run);
   // In store_verify.cc. Returns soon after go_on() has become false.
   void Scrub(const std::function<bool()>& go_on);
   void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
@@ -270,11 +269,7 @@ class StoreCore {
   std::atomic<std::uint64_t> stagings_ = 0;
 
   std::atomic<bool> compaction_paused_ = false;
-  std::atomic<int> compact_calls_ = 0;              // of Compact: the background gives way
-  std::atomic<std::uint64_t> written_bytes_ = 0;    // by writes
-  std::atomic<std::uint64_t> compacted_bytes_ = 0;  // by compactions
-  mutable std::mutex compactions_mutex_;
-  std::deque<CompactionRecord> compactions_;  // guarded by compactions_mutex_
+  std::atomic<int> compact_calls_ = 0;  // of Compact: the background gives way
   // Of the thread of compactor_.
   std::chrono::steady_clock::time_point no_compaction_before_;
 

@@ -100,7 +100,7 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
   std::size_t first_changed = group.size();
   bool sync = synced_works_ > 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    Result<WriteResult> result = commit.Add(*group[i]->operations);
+    Result<WriteResult> result = commit.Add(*group[i]->operations, group[i]->bytes);
     if (Seeded(SeededBug::kRefusedIsAcknowledged) ||
         (Seeded(SeededBug::kRefusedFollowerIsAcknowledged) && i > 0)) {
       if (!result.ok()) result = WriteResult();
@@ -115,7 +115,6 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
     bool waste = !commit.filled().empty();
     for (const engine::CommitRequest* const request : group) {
       if (!request->result->ok()) continue;
-      written_bytes_ += request->bytes;
       const WriteResult& result = request->result->value();
       waste |= result.replaced + result.deleted > 0;
     }

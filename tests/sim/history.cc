@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "engine/compaction_history.h"
+
 namespace quarry::sim {
 namespace {
 
@@ -408,6 +410,13 @@ Model Renumbered(Model model, std::uint64_t sequence) {
   return model;
 }
 
+std::optional<std::uint64_t> WrittenBytes(const std::shared_ptr<StoreCore>& core) {
+  const auto state = core->StateFor(nullptr);
+  StoreInfo info;
+  if (!state.ok() || !engine::AddHistory(**state, info).ok()) return std::nullopt;
+  return info.written_bytes;
+}
+
 std::string Difference(const std::shared_ptr<StoreCore>& core, const Model& model,
                        std::uint64_t* rows) {
   const auto state = core->StateFor(nullptr);
@@ -417,6 +426,9 @@ std::string Difference(const std::shared_ptr<StoreCore>& core, const Model& mode
   if ((*state)->sequence() != model.sequence) {
     return "sequence " + std::to_string((*state)->sequence()) + ", expected " +
            std::to_string(model.sequence);
+  }
+  if (model.written_bytes && WrittenBytes(core) != model.written_bytes) {
+    return "not the total of written bytes that commit " + std::to_string(model.sequence) + " had";
   }
   if ((*state)->collections().size() != model.collections.size()) {
     return std::to_string((*state)->collections().size()) + " collections, expected " +

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct ModelCollection {
 struct Model {
   std::uint64_t sequence = 0;
   std::map<std::string, std::shared_ptr<const ModelCollection>> collections;
+  // StoreInfo::written_bytes, as a store has told; nullopt: none was asked.
+  std::optional<std::uint64_t> written_bytes;
 };
 
 // One commit. It always changes something.
@@ -72,6 +75,9 @@ bool IsCompactedAfter(const StepOptions& options, const Model& model);
 Status Compact(const std::shared_ptr<StoreCore>& core);
 // The same records, as of another commit.
 Model Renumbered(Model model, std::uint64_t sequence);
+
+// StoreInfo::written_bytes of the current state; nullopt: it cannot be read.
+std::optional<std::uint64_t> WrittenBytes(const std::shared_ptr<StoreCore>& core);
 
 // Compares all that a store has (collections, ids, metadata, vectors, the best hits
 // of a search) with a state. Empty: they are equal. Else what is different.

@@ -134,6 +134,10 @@ class History {
         return Violation("commit " + std::to_string(sequence + 1) + ": " + status.ToString());
       }
       life.Note(step.durable() ? Life::Mark::kDurable : Life::Mark::kAcked, sequence + 1);
+      after.written_bytes = WrittenBytes(store.core());
+      if (!after.written_bytes || after.written_bytes < model.written_bytes) {
+        return Violation("the total of written bytes cannot be read, or fell");
+      }
       life.states[sequence + 1] = std::move(after);
       store.Drain();
       if (reopens && rng_() % 12 == 0) Reopen(life);

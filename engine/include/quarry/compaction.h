@@ -39,7 +39,7 @@ struct CompactionOptions {
 
 // Slabs that became one, or none.
 struct CompactionRecord {
-  std::chrono::system_clock::time_point ended;
+  std::chrono::system_clock::time_point ended;  // to the millisecond
   std::string collection;
   std::uint64_t slabs = 0;      // read
   std::uint64_t rows = 0;       // copied

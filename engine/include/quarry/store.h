@@ -158,12 +158,14 @@ struct StoreInfo {
   std::uint64_t free_bytes = 0;         // of the file system
   std::uint64_t dead_vectors = 0;       // as CollectionInfo has it, of all collections
   std::uint64_t reclaimable_bytes = 0;  // of that, too
-  // Since the store was opened:
+  // Since the store was made, as of the last commit; a copy goes on from what it copies.
+  // Older libraries did not count: what they wrote is missing.
   std::uint64_t written_bytes = 0;    // by writes: vectors and records, about
   std::uint64_t compacted_bytes = 0;  // by compactions
   // Bytes written for each byte of writes; 1: nothing is written twice.
   double write_amplification = 1;
-  std::vector<CompactionRecord> compactions;  // the last 16, the newest last
+  // The last 16 since the store was made, the newest last; none of dropped collections.
+  std::vector<CompactionRecord> compactions;
 };
 
 // An open store. Thread-safe. One process at a time writes; collections and
