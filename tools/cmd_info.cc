@@ -1,8 +1,11 @@
 // quarry info STORE [COLL]: sizes, rows and slabs, of a store and its collections.
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cmath>
+#include <ctime>
 
 #include "format/status_macros.h"
 #include "tools/command.h"
@@ -11,9 +14,28 @@
 namespace quarry::tools {
 namespace {
 
+// In thousandths.
+double Rounded(double value) { return std::round(value * 1000) / 1000; }
+
+std::int64_t UnixMs(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+Json Describe(const CompactionRecord& record) {
+  return {{"ended_at", UnixMs(record.ended)},
+          {"collection", record.collection},
+          {"slabs", record.slabs},
+          {"rows_kept", record.rows},
+          {"rows_given_up", record.dead_rows},
+          {"bytes", record.bytes},
+          {"seconds", RoundedSeconds(record.seconds)}};
+}
+
 Result<Json> Describe(const std::string& path, const Store& store, std::size_t collections) {
   QUARRY_ASSIGN(const StoreInfo info, store.Info());
   QUARRY_ASSIGN(const std::string_view kernels, InstructionSet());
+  Json compactions = Json::array();
+  for (const CompactionRecord& record : info.compactions) compactions.push_back(Describe(record));
   return Json{{"store", path},
               {"uuid", info.uuid},
               {"format_version", info.format_version},
@@ -24,9 +46,13 @@ Result<Json> Describe(const std::string& path, const Store& store, std::size_t c
               {"slab_bytes", info.slab_bytes},
               {"rows_dead", info.dead_vectors},
               {"reclaimable_bytes", info.reclaimable_bytes},
+              {"written_bytes", info.written_bytes},
+              {"compacted_bytes", info.compacted_bytes},
+              {"write_amplification", Rounded(info.write_amplification)},
               {"free_bytes", info.free_bytes},
               {"kernels", kernels},
-              {"version", Version()}};
+              {"version", Version()},
+              {"compactions", std::move(compactions)}};
 }
 
 Json Describe(const SlabInfo& slab) {
@@ -38,10 +64,10 @@ Json Describe(const SlabInfo& slab) {
           {"capacity", slab.capacity}, {"bytes", slab.bytes},         {"active", slab.active}};
 }
 
-// 0..1 in thousandths.
+// 0..1, in thousandths.
 double ShareOf(std::uint64_t part, std::uint64_t all) {
   if (all == 0) return 0;
-  return std::round(static_cast<double>(part) / static_cast<double>(all) * 1000) / 1000;
+  return Rounded(static_cast<double>(part) / static_cast<double>(all));
 }
 
 Json Describe(const CollectionInfo& info) {
@@ -81,8 +107,18 @@ std::string SketchesOf(const Json& planes) {
   return sketches;
 }
 
+// The cells of a compaction, its time in UTC.
+std::vector<std::string> CellsOf(const Json& compaction) {
+  const std::time_t ended = compaction["ended_at"].get<std::int64_t>() / 1000;
+  return {fmt::format("compaction {:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(ended)),
+          fmt::format("{}: {} slabs, {} rows kept, {} given up, {} bytes, {} s",
+                      compaction["collection"].get<std::string>(), ToText(compaction["slabs"]),
+                      ToText(compaction["rows_kept"]), ToText(compaction["rows_given_up"]),
+                      ToText(compaction["bytes"]), ToText(compaction["seconds"]))};
+}
+
 // With --json the object as it is; else a row for each property, and one for
-// each slab and field.
+// each slab, field and compaction.
 Status AddObject(const Json& object, Output* output) {
   if (output->json()) return output->Add(object);
   for (const auto& [key, value] : object.items()) {
@@ -96,6 +132,8 @@ Status AddObject(const Json& object, Output* output) {
                          slab["active"] == true ? ", active" : "") +
                  SketchesOf(slab["planes"])}));
       }
+    } else if (key == "compactions") {
+      for (const Json& compaction : value) QUARRY_TRY(output->AddRow(CellsOf(compaction)));
     } else if (key == "fields") {
       for (const Json& field : value) {
         QUARRY_TRY(output->Add(

@@ -37,6 +37,7 @@ class CliCompactTest : public CliTest {
     Do({"delete", store_, "c", "--ids", Write("ids.txt", ids)});
   }
   Json Info() const { return Json::parse(Do({"info", store_, "c", "--json"})); }
+  Json StoreInfo() const { return Run({"info", store_, "--json"}).lines().at(0); }
 
   bool HasMarker() const {
     for (const auto& file : fs::recursive_directory_iterator(store_)) {
@@ -75,6 +76,33 @@ TEST_F(CliCompactTest, AWholeStoreAndNothingToDo) {
   const Json compacted = Json::parse(Do({"compact", store_, "--json", "--min-dead", "0.5"}));
   EXPECT_EQ(compacted["rows"], 0);
   EXPECT_TRUE(compacted["seconds"].is_number());
+}
+
+TEST_F(CliCompactTest, InfoTellsOfCompactionsOfOtherProcesses) {
+  Import();
+  const Json before = StoreInfo();
+  EXPECT_GT(before["written_bytes"], 0);
+  EXPECT_EQ(before["compacted_bytes"], 0);
+  EXPECT_EQ(before["write_amplification"], 1.0);
+  EXPECT_EQ(before["compactions"], Json::array());
+  DeleteMost(10);
+  Do({"compact", store_, "c"});
+  const Json after = StoreInfo();
+  EXPECT_GT(after["compacted_bytes"], 0);
+  EXPECT_GT(after["write_amplification"], 1.0);
+  ASSERT_EQ(after["compactions"].size(), 1u);
+  const Json& compaction = after["compactions"][0];
+  EXPECT_GT(compaction["ended_at"], 1'600'000'000'000);
+  EXPECT_EQ(compaction["collection"], "c");
+  EXPECT_GT(compaction["slabs"], 0);
+  EXPECT_EQ(compaction["rows_kept"], kRecords / 10);
+  EXPECT_EQ(compaction["rows_given_up"], kRecords * 9 / 10);
+  EXPECT_GT(compaction["bytes"], 0);
+  EXPECT_TRUE(compaction["seconds"].is_number());
+  EXPECT_THAT(
+      Do({"info", store_}),
+      testing::ContainsRegex("\ncompaction [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z\t"
+                             "c: [0-9]+ slabs, 300 rows kept, 2700 given up, [0-9]+ bytes,"));
 }
 
 TEST_F(CliCompactTest, MisuseIsSaid) {
