@@ -1,10 +1,7 @@
 #include "engine/alarm.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <utility>
 
 namespace quarry::engine {
 namespace {
@@ -26,45 +23,25 @@ milliseconds Until(std::int64_t at, std::int64_t now) {
 }  // namespace
 
 void Alarm::Set(std::int64_t unix_ms) {
-  const std::lock_guard lock(mutex_);
-  if (stopping_ || (at_ && *at_ <= unix_ms)) return;
+  const std::lock_guard lock(thread_.mutex());
+  if (at_ && *at_ <= unix_ms) return;
   at_ = unix_ms;
-  if (!thread_.joinable()) {
-    pid_ = ::getpid();
-    thread_ = std::thread([this] { Run(); });
-  }
-  wake_.notify_one();
-}
-
-void Alarm::Stop() {
-  stopping_ = true;
-  std::thread thread;
-  {
-    const std::lock_guard lock(mutex_);
-    thread = std::exchange(thread_, std::thread());
-  }
-  wake_.notify_one();
-  if (!thread.joinable()) return;
-  if (pid_ == ::getpid()) {
-    thread.join();
-  } else {
-    thread.detach();  // a fork leaves threads behind
-  }
+  thread_.Wake();
 }
 
 void Alarm::Run() {
-  const std::function<bool()> go_on = [this] { return !stopping_.load(std::memory_order_relaxed); };
+  const std::function<bool()> go_on = [this] { return !thread_.stopping(); };
   steady_clock::time_point not_before = steady_clock::now();
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
+  std::unique_lock lock(thread_.mutex());
+  while (!thread_.stopping()) {
     if (!at_) {
-      wake_.wait(lock);
+      thread_.woken().wait(lock);
       continue;
     }
     const auto rest = std::chrono::ceil<milliseconds>(not_before - steady_clock::now());
     const milliseconds wait = std::max(rest, Until(*at_, clock_()));
     if (wait.count() > 0) {
-      wake_.wait_for(lock, wait);
+      thread_.woken().wait_for(lock, wait);
       continue;
     }
     at_.reset();

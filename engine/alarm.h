@@ -2,15 +2,12 @@
 
 #pragma once
 
-#include <sys/types.h>
-
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
-#include <thread>
+#include <utility>
+
+#include "engine/waiting_thread.h"
 
 namespace quarry::engine {
 
@@ -22,28 +19,21 @@ class Alarm {
   using Work = std::function<std::optional<std::int64_t>(const std::function<bool()>& go_on)>;
   using Clock = std::function<std::int64_t()>;  // milliseconds since 1970
   Alarm(Work work, Clock clock) : work_(std::move(work)), clock_(std::move(clock)) {}
-  ~Alarm() { Stop(); }
-  Alarm(const Alarm&) = delete;
-  Alarm& operator=(const Alarm&) = delete;
 
   // The work runs at this time, unless it is to run earlier anyway; but not within a
   // second of the last time. As clocks are set, it may be up to a minute late then.
   void Set(std::int64_t unix_ms);
 
   // Waits for the work under way to return. No work is begun afterwards.
-  void Stop();
+  void Stop() { thread_.Stop(); }
 
  private:
   void Run();
 
   const Work work_;
   const Clock clock_;
-  std::atomic<bool> stopping_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::optional<std::int64_t> at_;  // guarded by mutex_
-  std::thread thread_;              // guarded by mutex_
-  pid_t pid_ = 0;                   // of the process that has the thread
+  std::optional<std::int64_t> at_;           // guarded by thread_.mutex()
+  WaitingThread thread_{[this] { Run(); }};  // the last member: it uses the others
 };
 
 }  // namespace quarry::engine

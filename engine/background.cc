@@ -5,44 +5,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <utility>
-
 namespace quarry::engine {
 
 void Background::Wake() {
-  const std::lock_guard lock(mutex_);
-  if (stopping_) return;
+  const std::lock_guard lock(thread_.mutex());
   awake_ = true;
-  if (!thread_.joinable()) {
-    pid_ = ::getpid();
-    thread_ = std::thread([this] { Run(); });
-  }
-  wake_.notify_one();
-}
-
-void Background::Stop() {
-  stopping_ = true;
-  std::thread thread;
-  {
-    const std::lock_guard lock(mutex_);
-    thread = std::exchange(thread_, std::thread());
-  }
-  wake_.notify_one();
-  if (!thread.joinable()) return;
-  if (pid_ == ::getpid()) {
-    thread.join();
-  } else {
-    thread.detach();  // a fork leaves threads behind
-  }
+  thread_.Wake();
 }
 
 void Background::Run() {
-  const std::function<bool()> go_on = [this] { return !stopping_.load(std::memory_order_relaxed); };
+  const std::function<bool()> go_on = [this] { return !thread_.stopping(); };
   while (true) {
     {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || awake_; });
-      if (wake_.wait_for(lock, delay_, [&] { return stopping_.load(); })) return;
+      std::unique_lock lock(thread_.mutex());
+      thread_.woken().wait(lock, [&] { return thread_.stopping() || awake_; });
+      if (thread_.woken().wait_for(lock, delay_, [&] { return thread_.stopping(); })) return;
       awake_ = false;
     }
     work_(go_on);

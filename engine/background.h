@@ -2,14 +2,12 @@
 
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <utility>
+
+#include "engine/waiting_thread.h"
 
 namespace quarry::engine {
 
@@ -21,26 +19,19 @@ class Background {
   using Work = std::function<void(const std::function<bool()>& go_on)>;
   explicit Background(Work work, std::chrono::milliseconds delay = {})
       : work_(std::move(work)), delay_(delay) {}
-  ~Background() { Stop(); }
-  Background(const Background&) = delete;
-  Background& operator=(const Background&) = delete;
 
   void Wake();
 
   // Waits for the work under way to return. No work is begun afterwards.
-  void Stop();
+  void Stop() { thread_.Stop(); }
 
  private:
   void Run();
 
   const Work work_;
   const std::chrono::milliseconds delay_;
-  std::atomic<bool> stopping_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool awake_ = false;  // guarded by mutex_
-  std::thread thread_;  // guarded by mutex_
-  pid_t pid_ = 0;       // of the process that has the thread
+  bool awake_ = false;                       // guarded by thread_.mutex()
+  WaitingThread thread_{[this] { Run(); }};  // the last member: it uses the others
 };
 
 // Counts a call that background work gives way to, while it lives.
