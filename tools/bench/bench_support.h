@@ -28,10 +28,14 @@ T Checked(Result<T> result) {
   return std::move(result).value();
 }
 
-// "--name NUMBER" from argument `first` on. False: one is unknown or no number above 0.
-inline bool ReadOptions(int argc, char** argv, int first,
-                        std::initializer_list<std::pair<std::string_view, std::size_t*>> options) {
-  for (int i = first; i < argc; i += 2) {
+// "DIRECTORY [--name NUMBER]...". False: there is no directory, or an option is unknown or
+// no number above 0.
+inline bool ReadArguments(
+    int argc, char** argv, std::string& directory,
+    std::initializer_list<std::pair<std::string_view, std::size_t*>> options) {
+  if (argc < 2) return false;
+  directory = argv[1];
+  for (int i = 2; i < argc; i += 2) {
     char* end = nullptr;
     const std::size_t value = i + 1 < argc ? std::strtoul(argv[i + 1], &end, 10) : 0;
     if (value == 0 || *end != '\0') return false;

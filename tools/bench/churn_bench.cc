@@ -262,14 +262,12 @@ class Churn {
 
 std::optional<Arguments> Parse(int argc, char** argv) {
   Arguments arguments;
-  if (argc < 2) return std::nullopt;
-  arguments.directory = argv[1];
-  const bool read = ReadOptions(argc, argv, 2,
-                                {{"--rows", &arguments.rows},
-                                 {"--dim", &arguments.dim},
-                                 {"--rounds", &arguments.rounds},
-                                 {"--share", &arguments.share},
-                                 {"--slab-mib", &arguments.slab_mib}});
+  const bool read = ReadArguments(argc, argv, arguments.directory,
+                                  {{"--rows", &arguments.rows},
+                                   {"--dim", &arguments.dim},
+                                   {"--rounds", &arguments.rounds},
+                                   {"--share", &arguments.share},
+                                   {"--slab-mib", &arguments.slab_mib}});
   const bool sound = arguments.dim % 128 == 0 && arguments.share <= 100 && arguments.rows >= kHits;
   return read && sound ? std::optional(arguments) : std::nullopt;
 }

@@ -167,13 +167,11 @@ bool Run(const Arguments& arguments, SketchPolicy sketch) {
 
 std::optional<Arguments> Parse(int argc, char** argv) {
   Arguments arguments;
-  if (argc < 2) return std::nullopt;
-  arguments.directory = argv[1];
-  const bool read = ReadOptions(argc, argv, 2,
-                                {{"--rows", &arguments.rows},
-                                 {"--dim", &arguments.dim},
-                                 {"--dead", &arguments.dead},
-                                 {"--rounds", &arguments.rounds}});
+  const bool read = ReadArguments(argc, argv, arguments.directory,
+                                  {{"--rows", &arguments.rows},
+                                   {"--dim", &arguments.dim},
+                                   {"--dead", &arguments.dead},
+                                   {"--rounds", &arguments.rounds}});
   const bool sound = arguments.dim % 128 == 0 && arguments.dead < 100;
   return read && sound ? std::optional(arguments) : std::nullopt;
 }
