@@ -283,12 +283,12 @@ TEST(CheckpointCrashTest, KilledWriterLeavesWholeCopiesAndPartsThatDoNotOpen) {
         (line.starts_with("begin") ? begun : done) = std::stoi(line.substr(line.find(' ')));
       };
       const auto lines = 1 + rng() % 12;
-      for (std::size_t i = 0; i < lines; ++i) note(child.ReadLine().value_or("begin 0"));
+      for (std::size_t i = 0; i < lines; ++i) note(child.NextLine().value_or("begin 0"));
       // The moment of death is any: nothing is waited for.
       const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(rng() % 30000);
       while (std::chrono::steady_clock::now() < end) continue;
       child.Kill();
-      while (const auto line = child.ReadLine()) note(*line);
+      while (const auto line = child.NextLine()) note(*line);
       EXPECT_EQ(child.Wait(), -SIGKILL);
     }
     for (int n = 1; n <= begun + 1; ++n) {

@@ -1,10 +1,7 @@
 #include "tests/engine/child.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -15,8 +12,6 @@
 #include "format/status_macros.h"
 #include "quarry/store.h"
 #include "tests/engine/crash_history.h"
-
-extern char** environ;
 
 namespace quarry::testing_support {
 namespace {
@@ -155,6 +150,12 @@ int TryMany(const std::string& path) {
   return status.ok() ? 0 : 1;
 }
 
+std::vector<std::string> CommandOf(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {"/proc/self/exe"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
 }  // namespace
 
 std::optional<int> RunChild(int argc, char** argv) {
@@ -171,64 +172,7 @@ std::optional<int> RunChild(int argc, char** argv) {
   return std::nullopt;
 }
 
-Child::Child(const std::vector<std::string>& arguments) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) Die("pipe2");
-  output_ = ends[0];
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  std::string program = "/proc/self/exe";
-  std::vector<std::string> copies = arguments;
-  std::vector<char*> argv{program.data()};
-  for (std::string& argument : copies) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const int error = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
-  if (error != 0) {
-    errno = error;
-    Die("posix_spawn");
-  }
-}
-
-Child::~Child() {
-  if (pid_ > 0) {
-    Kill();
-    Wait();
-  }
-  ::close(output_);
-}
-
-std::optional<std::string> Child::ReadLine() {
-  while (true) {
-    const std::size_t end = unread_.find('\n');
-    if (end != std::string::npos) {
-      std::string line = unread_.substr(0, end);
-      unread_.erase(0, end + 1);
-      return line;
-    }
-    char bytes[4096];
-    const ssize_t n = ::read(output_, bytes, sizeof bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) Die("read");
-    if (n == 0) return std::nullopt;
-    unread_.append(bytes, static_cast<std::size_t>(n));
-  }
-}
-
-void Child::Kill() {
-  if (::kill(pid_, SIGKILL) != 0) Die("kill");
-}
-
-int Child::Wait() {
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0) {
-    if (errno != EINTR) Die("waitpid");
-  }
-  pid_ = -1;
-  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
+Child::Child(const std::vector<std::string>& arguments) : ChildProcess(CommandOf(arguments)) {}
 
 StatusCode OpenInChild(const std::string& path, bool read_only) {
   Child child({read_only ? "--child-open-read" : "--child-open", path});

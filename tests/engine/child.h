@@ -4,13 +4,12 @@
 
 #pragma once
 
-#include <sys/types.h>
-
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "quarry/status.h"
+#include "tests/child_process.h"
 
 namespace quarry::testing_support {
 
@@ -28,24 +27,10 @@ namespace quarry::testing_support {
 // the arguments are not those of a child.
 std::optional<int> RunChild(int argc, char** argv);
 
-// A running child, killed when destroyed.
-class Child {
+// This program, run with these arguments.
+class Child : public ChildProcess {
  public:
   explicit Child(const std::vector<std::string>& arguments);
-  ~Child();
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  // The next line of its standard output; nullopt at its end.
-  std::optional<std::string> ReadLine();
-
-  void Kill();  // SIGKILL
-  int Wait();   // its exit code, or minus the signal that ended it
-
- private:
-  pid_t pid_ = -1;
-  int output_ = -1;
-  std::string unread_;
 };
 
 // Opens a store in another process.

@@ -55,8 +55,8 @@ TEST(ManyCollectionsTest, OneRecordTakesLessThan256KiB) {
 TEST(ManyCollectionsTest, AThousandAreWrittenAndReadWith256OpenFiles) {
   TempDir directory;
   Child child({"--child-many", directory / "store"});
-  while (const auto line = child.ReadLine()) ADD_FAILURE() << *line;
   EXPECT_EQ(child.Wait(), 0);
+  while (const auto line = child.NextLine()) ADD_FAILURE() << *line;
 }
 
 }  // namespace

@@ -233,7 +233,7 @@ TEST(PublishTest, OtherProcessReadsWhatAKilledWriterPublished) {
     Child writer({"--child-publish", path});
     const int lines = 20 + static_cast<int>(rng() % 40);
     for (int i = 0; i < lines; ++i) {
-      ASSERT_TRUE(writer.ReadLine());
+      ASSERT_TRUE(writer.NextLine());
       if (i % 8 != 0) continue;
       if (reader == nullptr) {
         auto opened = Store::OpenPublished(path);
@@ -262,7 +262,7 @@ TEST(PublishTest, KilledReaderHoldsNothing) {
   HistoryStore store(5);
   ASSERT_OK(store->Publish());
   Child reader({"--child-read", store.path()});
-  EXPECT_EQ(reader.ReadLine(), "5");
+  EXPECT_EQ(reader.NextLine(), "5");
   store.WriteTo(6);
   ASSERT_OK(store->Publish());
   EXPECT_THAT(NamesIn(store.published()), ElementsAre("1", "2"));

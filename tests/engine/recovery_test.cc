@@ -51,7 +51,7 @@ Said WriteAndKill(const std::string& path, std::mt19937& rng) {
   Said said;
   const auto lines = 1 + rng() % 40;
   for (std::size_t i = 0; i < lines; ++i) {
-    const auto line = child.ReadLine();
+    const auto line = child.NextLine();
     if (!line) {
       ADD_FAILURE() << "the child ended by itself with " << child.Wait();
       return said;
@@ -62,7 +62,7 @@ Said WriteAndKill(const std::string& path, std::mt19937& rng) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(rng() % 4000);
   while (std::chrono::steady_clock::now() < end) continue;
   child.Kill();
-  while (const auto line = child.ReadLine()) said.Note(*line);
+  while (const auto line = child.NextLine()) said.Note(*line);
   EXPECT_EQ(child.Wait(), -SIGKILL);
   return said;
 }
@@ -90,7 +90,7 @@ TEST(CrashTest, KilledWriterLeavesNoLock) {
   const std::string path = directory / "store";
   CrashHistory::Create(path);
   Child child({"--child-write", path});
-  ASSERT_TRUE(child.ReadLine());  // it has the store open
+  ASSERT_TRUE(child.NextLine());  // it has the store open
   EXPECT_THAT(Store::Open(path), Fails(StatusCode::kBusy));
   child.Kill();
   child.Wait();
@@ -105,7 +105,7 @@ TEST(CrashTest, FailedCommitIsThereWholeOrNotAtAllAfterReopening) {
   store.Close();
   Child child({"--child-full", store.path()});
   std::vector<int> said;
-  while (const auto line = child.ReadLine()) said.push_back(std::stoi(*line));
+  while (const auto line = child.NextLine()) said.push_back(std::stoi(*line));
   ASSERT_EQ(child.Wait(), 0);
   ASSERT_EQ(said.size(), 4u);
   const auto record = static_cast<std::uint64_t>(said[0]);

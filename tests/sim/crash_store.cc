@@ -45,7 +45,7 @@ bool CrashStore::Problem(const std::string& text) {
   return false;
 }
 
-bool CrashStore::RunUntil(ChildProcess& child, const Moment& moment) {
+bool CrashStore::RunUntil(testing_support::ChildProcess& child, const Moment& moment) {
   disk_goes_ = false;
   for (std::uint64_t met = 0; !moment.line.empty() && met < moment.nth;) {
     const auto line = child.NextLine();
@@ -58,7 +58,7 @@ bool CrashStore::RunUntil(ChildProcess& child, const Moment& moment) {
   return true;
 }
 
-bool CrashStore::NoteLastPromises(ChildProcess& child) {
+bool CrashStore::NoteLastPromises(testing_support::ChildProcess& child) {
   while (child.HasLine()) {
     const auto line = child.NextLine();
     if (!line) break;
@@ -68,14 +68,14 @@ bool CrashStore::NoteLastPromises(ChildProcess& child) {
   return true;
 }
 
-bool CrashStore::NoteRest(ChildProcess& child) {
+bool CrashStore::NoteRest(testing_support::ChildProcess& child) {
   while (const auto line = child.NextLine()) {
     if (!Note(*line)) return false;
   }
   return !child.timed_out() || Problem("a child hangs");
 }
 
-bool CrashStore::WasKilled(ChildProcess& child) {
+bool CrashStore::WasKilled(testing_support::ChildProcess& child) {
   const int code = child.Wait();
   return code == -SIGKILL || Problem("a child ends by itself: " + std::to_string(code));
 }

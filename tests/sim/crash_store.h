@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "quarry/store.h"
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 #include "tests/sim/moments.h"
 #include "tests/sim/report.h"
 #include "tests/sim/stream.h"
@@ -41,17 +41,17 @@ class CrashStore {
   std::vector<std::string> CommandOf(const std::string& program, const CrashChildWork& work) const;
 
   // Notes what a child says until this moment has come. False: problem().
-  bool RunUntil(ChildProcess& child, const Moment& moment);
+  bool RunUntil(testing_support::ChildProcess& child, const Moment& moment);
   // Notes what it said until its end.
-  bool NoteRest(ChildProcess& child);
+  bool NoteRest(testing_support::ChildProcess& child);
 
   // Whether SIGKILL ended it. False: problem().
-  bool WasKilled(ChildProcess& child);
+  bool WasKilled(testing_support::ChildProcess& child);
 
   // Notes what it has said by now; the disk goes next: calls of the child may fail, and
   // what it says from now on promises nothing. (While ext4 is being shut down, fdatasync
   // returns 0 for what it does not write.)
-  bool NoteLastPromises(ChildProcess& child);
+  bool NoteLastPromises(testing_support::ChildProcess& child);
 
   enum class Loss { kNone, kUnsynced };  // a kill; a power cut
   // Opens what is there, compares all of it, and leaves it as one that was closed or

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 #include "tests/sim/crash_store.h"
 #include "tests/temp_dir.h"
 
@@ -19,7 +19,7 @@ Report Interruptions(const HarnessOptions& options) {
     CrashStore store(directory / "store", seed, seed % 3 == 0 ? 0 : 40, report);
     const CrashChildWork work{
         .commits = 12, .rounds = 3, .more = {"interrupt", std::to_string(seed)}};
-    ChildProcess child(store.CommandOf(options.child, work));
+    testing_support::ChildProcess child(store.CommandOf(options.child, work));
     const bool sound = store.NoteRest(child);
     const int code = child.Wait();
     std::string problem = store.problem();

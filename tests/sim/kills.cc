@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 #include "tests/sim/crash_store.h"
 #include "tests/sim/moments.h"
 #include "tests/temp_dir.h"
@@ -60,7 +60,7 @@ class Killer {
   bool Kill(const Moment& moment, std::uint64_t point) {
     CrashChildWork work{.commits = 1 + rng_() % 30};
     if (point > 0) work.more = {"kill-point", std::to_string(point)};
-    ChildProcess child(store_.CommandOf(options_.child, work));
+    testing_support::ChildProcess child(store_.CommandOf(options_.child, work));
     if (point > 0) return store_.NoteRest(child) && store_.WasKilled(child);
     if (!store_.RunUntil(child, moment)) return false;
     child.Kill();

@@ -14,7 +14,7 @@
 #include <system_error>
 
 #include "format/status_macros.h"
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 
 namespace quarry::sim {
 namespace {
@@ -97,9 +97,10 @@ Status LoopDisk::Make(const std::string& type) {
                                 (type == "xfs" ? "xfsprogs" : "e2fsprogs") + ")");
   }
   const std::string image = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(image_);
-  ChildProcess maker(type == "xfs" ? std::vector<std::string>{mkfs, "-q", "-f", image}
-                                   : std::vector<std::string>{mkfs, "-q", "-F", "-E",
-                                                              "lazy_itable_init=0", image});
+  testing_support::ChildProcess maker(
+      type == "xfs"
+          ? std::vector<std::string>{mkfs, "-q", "-f", image}
+          : std::vector<std::string>{mkfs, "-q", "-F", "-E", "lazy_itable_init=0", image});
   while (maker.NextLine()) {
   }
   if (const int code = maker.Wait(); code != 0) {

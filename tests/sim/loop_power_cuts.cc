@@ -9,7 +9,7 @@
 #include <string>
 
 #include "format/status_macros.h"
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 #include "tests/sim/crash_store.h"
 #include "tests/sim/loop_disk.h"
 #include "tests/sim/moments.h"
@@ -53,7 +53,7 @@ class Machine {
   Status Cut(const Moment& moment, bool log, bool* sound) {
     {
       const CrashChildWork work{.commits = 1 + rng_() % 30};
-      ChildProcess child(store_.CommandOf("/proc/self/exe", work));
+      testing_support::ChildProcess child(store_.CommandOf("/proc/self/exe", work));
       *sound = store_.RunUntil(child, moment) && store_.NoteLastPromises(child);
       QUARRY_TRY(disk_.CutPower(log));
       // Else it goes on until a call fails.
@@ -121,9 +121,10 @@ int LoopPowerCutsMain(char** argv) {
 
 Report LoopPowerCuts(const HarnessOptions& options) {
   Report report;
-  ChildProcess child({options.child, "--loop-power-cuts", std::to_string(options.kind),
-                      std::to_string(options.seed), std::to_string(options.count),
-                      std::to_string(options.seconds)});
+  testing_support::ChildProcess child({options.child, "--loop-power-cuts",
+                                       std::to_string(options.kind), std::to_string(options.seed),
+                                       std::to_string(options.count),
+                                       std::to_string(options.seconds)});
   while (const auto line = child.NextLine()) Read(*line, report);
   if (const int code = child.Wait(); code != 0) {
     report.Violation("quarry_crash_child --loop-power-cuts ends with " + std::to_string(code));

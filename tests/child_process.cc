@@ -1,4 +1,4 @@
-#include "tests/sim/child_process.h"
+#include "tests/child_process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 extern char** environ;
 
-namespace quarry::sim {
+namespace quarry::testing_support {
 namespace {
 
 [[noreturn]] void Die(const std::string& what) {
@@ -96,4 +96,4 @@ int ChildProcess::Wait() {
   return exit_code_;
 }
 
-}  // namespace quarry::sim
+}  // namespace quarry::testing_support

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace quarry::sim {
+namespace quarry::testing_support {
 
 // Killed when destroyed. Not thread-safe. Aborts where the system lets it start none.
 class ChildProcess {
@@ -40,4 +40,4 @@ class ChildProcess {
   bool timed_out_ = false;
 };
 
-}  // namespace quarry::sim
+}  // namespace quarry::testing_support
