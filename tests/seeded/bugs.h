@@ -10,12 +10,6 @@
 
 namespace quarry::sim {
 
-struct Harness {
-  const char* name;
-  Report (*run)(const HarnessOptions& options);
-  std::uint64_t count;  // of HarnessOptions
-};
-
 std::span<const Harness> Harnesses();
 
 struct NamedBug {

@@ -32,6 +32,14 @@ struct Report {
   }
 };
 
+// A harness under its name, and what one run of it is asked for.
+struct Harness {
+  const char* name;
+  Report (*run)(const HarnessOptions& options);
+  std::uint64_t count;  // of HarnessOptions
+  int kind = -1;        // of HarnessOptions
+};
+
 // Says when a harness has done what it was asked for.
 class Budget {
  public:

@@ -23,13 +23,6 @@
 namespace quarry::sim {
 namespace {
 
-struct Harness {
-  const char* name;
-  Report (*run)(const HarnessOptions& options);
-  std::uint64_t count;  // of one turn
-  int kind = -1;
-};
-
 constexpr std::array kHarnesses = {Harness{"power-cuts", PowerCuts, 3000},
                                    Harness{"every-position", EveryPosition, 1},
                                    Harness{"faults", Faults, 1},
