@@ -67,6 +67,16 @@ class ReferenceDamageTest : public testing::Test {
     return texts;
   }
 
+  // The same for a change of what the collection's state says.
+  std::vector<std::string> VerifyAfterState(
+      const std::function<void(format::CollectionState&)>& change) {
+    return VerifyAfter([&](auto& batch, auto& view) {
+      format::CollectionState state = StateOf(view);
+      change(state);
+      batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
+    });
+  }
+
   static std::string IdKey(std::uint64_t id) { return format::IdKey(1, format::IdBytes(id)); }
   static format::RowRecord RecordOf(const storage::CatalogView& view, std::uint64_t row) {
     return Value(format::DecodeRowRecord(*Value(view.Get(Family::kRows, format::RowKey(1, row)))));
@@ -138,11 +148,7 @@ TEST_F(ReferenceDamageTest, EntryOfAnExpiryThatTheRecordHasNot) {
 }
 
 TEST_F(ReferenceDamageTest, CountOfExpiriesThatIsNotTrue) {
-  EXPECT_THAT(VerifyAfter([](auto& batch, auto& view) {
-                format::CollectionState state = StateOf(view);
-                state.expiring = 1;
-                batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
-              }),
+  EXPECT_THAT(VerifyAfterState([](auto& state) { state.expiring = 1; }),
               Contains(HasSubstr("there are 2 records with an expiry; the state says 1")));
 }
 
@@ -194,22 +200,16 @@ TEST_F(ReferenceDamageTest, RecordWhoseRowIsInNoSlab) {
 }
 
 TEST_F(ReferenceDamageTest, CountsThatAreNotTrue) {
-  const auto texts = VerifyAfter([](auto& batch, auto& view) {
-    format::CollectionState state = StateOf(view);
+  const auto texts = VerifyAfterState([](auto& state) {
     --state.records;
     --state.vectors;
-    batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
   });
   EXPECT_THAT(texts, Contains(HasSubstr("there are 7 records; the state says 6")));
   EXPECT_THAT(texts, Contains(HasSubstr("there are 7 live vectors; the state says 6")));
 }
 
 TEST_F(ReferenceDamageTest, NextIdThatWasUsed) {
-  EXPECT_THAT(VerifyAfter([](auto& batch, auto& view) {
-                format::CollectionState state = StateOf(view);
-                state.next_auto_id = 3;
-                batch.Put(Family::kDefault, format::CollectionStateKey(1), format::Encode(state));
-              }),
+  EXPECT_THAT(VerifyAfterState([](auto& state) { state.next_auto_id = 3; }),
               Contains(HasSubstr("not under the next that is assigned")));
 }
 
