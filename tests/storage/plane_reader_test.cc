@@ -36,11 +36,6 @@ using testing_support::TestRows;
 
 class PlaneReaderTest : public testing_support::SlabTest {
  protected:
-  // Rows of 16 KiB, four in a block.
-  static PlaneHeader FourInABlock(std::uint32_t capacity_rows) {
-    return Header(Level::kI8, 16384, capacity_rows);
-  }
-
   // A closed slab of `rows` rows, numbered from 100 on, committed by commit 1.
   TestRows Make(const PlaneHeader& header, std::uint32_t rows) {
     TestRows staged(header, 100, rows, 1);

@@ -163,8 +163,7 @@ TEST_F(SketchTest, NewerSketchIsNotTakenForDamage) {
 
 TEST_F(SketchTest, FailedCreationOfASlabLeavesNeitherFile) {
   FailingVfs failing;
-  directory_.reset();
-  directory_ = *Directory::Open(failing, testing_support::StorePath(root_), Mode::kWrite);
+  Use(failing);
   int failures = 0;
   for (int n = 0;; ++n) {
     ASSERT_LT(n, 100);
@@ -261,8 +260,7 @@ TEST_F(PcaFileTest, DamagedModelIsCorruption) {
 
 TEST_F(PcaFileTest, FailedCreationLeavesNoFile) {
   FailingVfs failing;
-  directory_.reset();
-  directory_ = *Directory::Open(failing, testing_support::StorePath(root_), Mode::kWrite);
+  Use(failing);
   for (int n = 0; n < 7; ++n) {  // as a slab, and the model
     failing.FailAfter(n, Status::IoError("broken"));
     EXPECT_THAT(Sketch::Create(directory_, header_, model()), Fails(StatusCode::kIoError)) << n;

@@ -36,19 +36,9 @@ using testing_support::TestRows;
 
 class SlabCopyTest : public testing_support::SlabTest {
  protected:
-  // Rows of 16 KiB, four in a block.
-  static PlaneHeader FourInABlock(std::uint32_t capacity_rows) {
-    return Header(Level::kI8, 16384, capacity_rows);
-  }
-
   void Append(Slab& slab, std::uint32_t committed, std::uint32_t n, std::uint64_t sequence) {
     const TestRows rows(slab.HeaderOf(PlaneKind::kBase), committed, n, 1);
     ASSERT_OK(slab.Append(committed, committed, rows.staged(), sequence));
-  }
-
-  void Use(Vfs& vfs) {
-    directory_.reset();
-    directory_ = *Directory::Open(vfs, testing_support::StorePath(root_), Directory::Mode::kWrite);
   }
 };
 

@@ -91,6 +91,20 @@ class SlabTest : public testing::Test {
             .capacity_rows = capacity_rows};
   }
 
+  // Rows of 16 KiB, four in a block.
+  static format::PlaneHeader FourInABlock(std::uint32_t capacity_rows) {
+    return Header(Level::kI8, 16384, capacity_rows);
+  }
+
+  // Opens the store anew, by way of `vfs`.
+  void Use(storage::Vfs& vfs) {
+    directory_.reset();
+    auto directory =
+        storage::Directory::Open(vfs, StorePath(root_), storage::Directory::Mode::kWrite);
+    ASSERT_OK(directory);
+    directory_ = *std::move(directory);
+  }
+
   std::shared_ptr<storage::Slab> Create(const format::PlaneHeader& header) {
     auto slab = storage::Slab::Create(directory_, header);
     EXPECT_OK(slab);

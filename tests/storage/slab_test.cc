@@ -62,9 +62,7 @@ TEST_F(SlabTest, CreateNeverTakesAnExistingName) {
 TEST_F(SlabTest, FailedCreationLeavesNoFile) {
   const PlaneHeader header = Header(Level::kF32, 4, 100);
   FailingVfs failing;
-  directory_.reset();
-  directory_ =
-      *Directory::Open(failing, testing_support::StorePath(root_), Directory::Mode::kWrite);
+  Use(failing);
   int failures = 0;
   for (int n = 0;; ++n) {
     ASSERT_LT(n, 100);
@@ -159,7 +157,7 @@ TEST_F(SlabTest, FindSeesCommittedRowsWithGaps) {
 }
 
 TEST_F(SlabTest, NewestSequenceIsThatOfTheLastAppend) {
-  const PlaneHeader header = Header(Level::kI8, 16384, 32);  // 4 rows in a block
+  const PlaneHeader header = FourInABlock(32);
   const auto slab = Create(header);
   ASSERT_OK(slab->Append(0, 0, TestRows(header, 0, 6, 1).staged(), 5));
   EXPECT_EQ(slab->NewestSequence(0), 5u);
@@ -180,7 +178,7 @@ TEST_F(SlabTest, NewestSequenceSurvivesReopening) {
 }
 
 TEST_F(SlabTest, NewestSequenceOfAFullSlabIsNone) {
-  const PlaneHeader header = Header(Level::kI8, 16384, 8);
+  const PlaneHeader header = FourInABlock(8);
   const auto slab = Create(header);
   ASSERT_OK(slab->Append(0, 0, TestRows(header, 0, 8, 1).staged(), 5));
   EXPECT_EQ(slab->NewestSequence(8), 0u);

@@ -33,11 +33,6 @@ using testing_support::TestRows;
 
 class SlabVerifyTest : public testing_support::SlabTest {
  protected:
-  // Rows of 16 KiB, four in a block.
-  static PlaneHeader FourInABlock(std::uint32_t capacity_rows) {
-    return Header(Level::kI8, 16384, capacity_rows);
-  }
-
   static PlaneLayout LayoutOf(const PlaneHeader& header) {
     return PlaneLayout::For(header.level, header.dim, header.capacity_rows);
   }
@@ -239,22 +234,18 @@ TEST_F(SlabVerifyTest, AppendBehindADamagedFullBlockIsAccepted) {
 TEST_F(SlabVerifyTest, AppendCutShortAnywhereLeavesTheCommittedRowsInOrder) {
   const PlaneHeader header = FourInABlock(16);
   ASSERT_OK(Create(header)->Append(0, 0, TestRows(header, 0, 6, 1).staged(), 1));
-  directory_.reset();
   int failures = 0;
   for (unsigned n = 0;; ++n) {
     SCOPED_TRACE("cut at write " + std::to_string(n));
     ASSERT_LT(n, 100u);
     FailingVfs failing;
-    directory_ =
-        *Directory::Open(failing, testing_support::StorePath(root_), Directory::Mode::kWrite);
+    Use(failing);
     auto slab = Open(header);
     ASSERT_OK(slab);
     failing.FailAfter(static_cast<int>(n), Status::NoSpace("full"));
     const Status status = (*slab)->Append(6, 6, TestRows(header, 6, 5, 100 + n).staged(), 2);
     slab->reset();
-    directory_.reset();
-    directory_ =
-        *Directory::Open(Vfs::Posix(), testing_support::StorePath(root_), Directory::Mode::kWrite);
+    Use(Vfs::Posix());
     const auto reopened = Open(header);
     ASSERT_OK(reopened);
     EXPECT_OK((*reopened)->Verify(0, 6));
@@ -265,7 +256,6 @@ TEST_F(SlabVerifyTest, AppendCutShortAnywhereLeavesTheCommittedRowsInOrder) {
     }
     ++failures;
     EXPECT_THAT(status, Fails(StatusCode::kNoSpace));
-    directory_.reset();
   }
   EXPECT_EQ(failures, 6);  // four columns, two block records
 }

@@ -34,11 +34,6 @@ class SlabWriterTest : public testing_support::SlabTest {
  protected:
   static constexpr std::uint64_t kSequence = 77;
 
-  void Use(Vfs& vfs) {
-    directory_.reset();
-    directory_ = *Directory::Open(vfs, testing_support::StorePath(root_), Directory::Mode::kWrite);
-  }
-
   std::unique_ptr<SlabWriter> Writer(const PlaneHeader& header) {
     auto writer = SlabWriter::Create(directory_, header, kSequence);
     EXPECT_OK(writer);
