@@ -6,9 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <random>
 #include <span>
@@ -21,6 +19,7 @@
 #include "tests/engine/reference.h"
 #include "tests/status_matchers.h"
 #include "tests/temp_dir.h"
+#include "tests/value.h"
 
 namespace quarry::testing_support {
 
@@ -37,16 +36,6 @@ MATCHER_P2(FailsSaying, code, words, std::string("fails with ") + std::string(To
     return false;
   }
   return true;
-}
-
-// What a Result holds; a failure ends the test program with its message.
-template <class T>
-T Value(Result<T> result) {
-  if (!result.ok()) {
-    std::cerr << "unexpected failure: " << result.status().ToString() << std::endl;
-    std::abort();
-  }
-  return std::move(result).value();
 }
 
 class TestStore {

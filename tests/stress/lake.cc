@@ -1,23 +1,13 @@
 #include "tests/stress/lake.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <iostream>
 #include <utility>
 
 #include "format/status_macros.h"
+#include "tests/value.h"
 
 namespace quarry::testing_support {
 namespace {
-
-template <class T>
-T Value(Result<T> result) {
-  if (!result.ok()) {
-    std::cerr << "unexpected failure: " << result.status().ToString() << std::endl;
-    std::abort();
-  }
-  return std::move(result).value();
-}
 
 // The first slab of "left" holds 1,024 rows, that of "right" enough for a pca sketch.
 CollectionSchema SchemaOf(std::size_t collection) {
