@@ -3,16 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tests/engine/compaction_fixture.h"
+#include "tests/engine/log_lines.h"
 
 namespace quarry {
 namespace {
@@ -30,11 +28,7 @@ class BackgroundCompactionTest : public testing::Test {
     OpenOptions options = ForCompaction();
     options.background = true;
     options.compact_bytes_per_second = bytes_per_second;
-    options.log = [this](LogLevel, std::string_view line) {
-      const std::lock_guard lock(mutex_);
-      lines_.emplace_back(line);
-      logged_.notify_all();
-    };
+    options.log = log_.Sink();
     store_.emplace(options);
     collection_.emplace(store_->Create("c", {.dim = kDim}));
     for (std::size_t first = 0; first < kRows; first += 1000) {
@@ -43,18 +37,9 @@ class BackgroundCompactionTest : public testing::Test {
   }
   void KillHalf() { ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows))); }
   CompactionAnswers Answers() const { return CompactionAnswers::Of(*collection_, queries_); }
-  void WaitForLine(const std::string& text) {
-    std::unique_lock lock(mutex_);
-    logged_.wait(lock, [&] {
-      return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
-        return line.find(text) != std::string::npos;
-      });
-    });
-  }
   // Until the store has no more waste than it allows, or too little to be worth it.
   void WaitUntilCompacted() {
-    std::unique_lock lock(mutex_);
-    logged_.wait(lock, [&] {
+    EXPECT_TRUE(log_.WaitUntil([&] {
       const CollectionInfo info = Value(collection_->Info());
       std::uint64_t rows = 0;
       std::uint64_t dead = 0;
@@ -64,12 +49,10 @@ class BackgroundCompactionTest : public testing::Test {
         dead += slab.dead;
       }
       return dead * 5 <= rows || dead * (kDim * sizeof(float) + 16) < (1u << 20);
-    });
+    })) << log_.text();
   }
 
-  std::mutex mutex_;
-  std::condition_variable logged_;
-  std::vector<std::string> lines_;  // guarded by mutex_
+  LogLines log_;
   std::mt19937 rng_;
   Vectors queries_;
   std::optional<TestStore> store_;
@@ -90,7 +73,7 @@ TEST_F(BackgroundCompactionTest, WhatItDidIsTold) {
   EXPECT_EQ(Value((*store_)->Info()).write_amplification, 1);
   KillHalf();
   WaitUntilCompacted();
-  WaitForLine("were compacted");
+  EXPECT_TRUE(log_.WaitFor("were compacted")) << log_.text();
   const StoreInfo info = Value((*store_)->Info());
   ASSERT_FALSE(info.compactions.empty());
   EXPECT_EQ(info.compactions[0].collection, "c");
@@ -107,10 +90,7 @@ TEST_F(BackgroundCompactionTest, StoreOpenedWithDeadRowsIsCompacted) {
   collection_.reset();
   OpenOptions options = ForCompaction();
   options.background = true;
-  options.log = [this](LogLevel, std::string_view) {
-    const std::lock_guard lock(mutex_);
-    logged_.notify_all();
-  };
+  options.log = log_.Sink();
   store_->Reopen(options);
   collection_.emplace(store_->Get("c"));
   WaitUntilCompacted();
@@ -120,7 +100,7 @@ TEST_F(BackgroundCompactionTest, StoreOpenedWithDeadRowsIsCompacted) {
 TEST_F(BackgroundCompactionTest, CloseEndsAJobThatWouldTakeDays) {
   Open(/*bytes_per_second=*/1);
   KillHalf();
-  WaitForLine("compacting");
+  EXPECT_TRUE(log_.WaitFor("compacting")) << log_.text();
   collection_.reset();
   store_->Close();
 }
@@ -128,7 +108,7 @@ TEST_F(BackgroundCompactionTest, CloseEndsAJobThatWouldTakeDays) {
 TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongJob) {
   Open(/*bytes_per_second=*/1);
   KillHalf();
-  WaitForLine("compacting");
+  EXPECT_TRUE(log_.WaitFor("compacting")) << log_.text();
   ASSERT_OK(collection_->SetSketches(SketchPolicy::kI8));
   for (const SlabInfo& slab : Value(collection_->Info()).slabs) EXPECT_TRUE(slab.sketched);
 }
@@ -144,7 +124,7 @@ TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongCallOfCompact) {
     options.go_on = [&] { return !stop; };
     compacted = (*store_)->Compact(options).status();
   });
-  WaitForLine("compacting");
+  EXPECT_TRUE(log_.WaitFor("compacting")) << log_.text();
   EXPECT_OK(collection_->SetSketches(SketchPolicy::kI8));
   for (const SlabInfo& slab : Value(collection_->Info()).slabs) EXPECT_TRUE(slab.sketched);
   stop = true;

@@ -4,16 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <fstream>
 #include <limits>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "format/plane.h"
 #include "quarry/verify.h"
+#include "tests/engine/log_lines.h"
 #include "tests/engine/test_clock.h"
 #include "tests/engine/test_store.h"
 
@@ -375,49 +374,18 @@ TEST_F(ExpiryTest, OlderLibrariesRefuseStoresThatHadAnExpiry) {
   EXPECT_EQ(Value(store_->Info()).format_version, 2u);
 }
 
-// What the store logs, waited for.
-class LogLines {
- public:
-  void Add(std::string_view line) {
-    const std::lock_guard lock(mutex_);
-    lines_.emplace_back(line);
-    changed_.notify_all();
-  }
-  // Until a line ends with `end`; returns it.
-  std::string Await(std::string_view end) {
-    std::unique_lock lock(mutex_);
-    std::string found;
-    changed_.wait(lock, [&] {
-      for (const std::string& line : lines_) {
-        if (line.ends_with(end)) found = line;
-      }
-      return !found.empty();
-    });
-    lines_.clear();
-    return found;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> lines_;
-};
-
 TEST_F(ExpiryTest, ABackgroundThreadRemovesWhatIsDueAndSaysSo) {
-  constexpr const char* kRemoved = "expired records were removed";
   ASSERT_OK(Add(0, {1, kNever, 1, clock_.now() + 100'000'000}));
-  LogLines lines;
+  LogLines log;
   OpenOptions options = clock_.Options();
   options.background = true;
-  options.log = [&](LogLevel level, std::string_view line) {
-    if (level == LogLevel::kInfo) lines.Add(line);
-  };
+  options.log = log.Sink();
   store_.Reopen(options);  // from the run before
   c_ = store_.Get("c");
-  EXPECT_EQ(lines.Await(kRemoved), "2 expired records were removed");
+  EXPECT_TRUE(log.WaitFor("2 expired records were removed")) << log.text();
   EXPECT_EQ(Value(c_.Info()).records, 2u);
   ASSERT_OK(Add(7, {1}));  // a second later, though the next is due tomorrow
-  EXPECT_EQ(lines.Await(kRemoved), "1 expired records were removed");
+  EXPECT_TRUE(log.WaitFor("1 expired records were removed")) << log.text();
   EXPECT_EQ(Value(c_.Info()).records, 2u);
   store_.Close();
 }

@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <condition_variable>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 #include <string>
 
 #include "format/plane.h"
+#include "tests/engine/log_lines.h"
 #include "tests/engine/pca_vectors.h"
 #include "tests/engine/test_store.h"
 #include "tests/file_bytes.h"
@@ -20,6 +18,7 @@ namespace {
 
 using namespace testing_support;  // NOLINT(google-build-using-namespace)
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::size_t kDim = 64;
 constexpr std::size_t kRows = 1000;  // four blocks of 256 at most
@@ -30,11 +29,7 @@ class QuarantineTest : public testing::Test {
     OpenOptions options;
     options.background = scrub_bytes_per_second != 0;
     options.scrub_bytes_per_second = scrub_bytes_per_second;
-    options.log = [this](LogLevel, std::string_view line) {
-      const std::lock_guard lock(mutex_);
-      log_.emplace_back(line);
-      logged_.notify_all();
-    };
+    options.log = log_.Sink();
     store_.emplace(options);
     collection_.emplace(store_->Create("c", {.dim = kDim, .sketch = SketchPolicy::kI8}));
     std::mt19937 rng(4);
@@ -76,19 +71,7 @@ class QuarantineTest : public testing::Test {
     }
   }
 
-  // Waits until a line of the log has this text.
-  bool WaitForLog(const std::string& text) {
-    std::unique_lock lock(mutex_);
-    return logged_.wait_for(lock, std::chrono::seconds(60), [&] {
-      return std::any_of(log_.begin(), log_.end(), [&](const std::string& line) {
-        return line.find(text) != std::string::npos;
-      });
-    });
-  }
-
-  std::mutex mutex_;
-  std::condition_variable logged_;
-  std::vector<std::string> log_;  // guarded by mutex_
+  LogLines log_;
   std::optional<TestStore> store_;
   std::optional<Collection> collection_;
   Vectors vectors_;
@@ -153,7 +136,8 @@ class ScrubTest : public QuarantineTest {
 TEST_F(ScrubTest, FindsDamageLogsItAndQuarantinesTheBlock) {
   const std::size_t block_rows = Damage(5);
   Reopen();
-  ASSERT_TRUE(WaitForLog("collection c: slab 1: rows 0 to " + std::to_string(block_rows - 1)));
+  ASSERT_TRUE(log_.WaitFor("collection c: slab 1: rows 0 to " + std::to_string(block_rows - 1)))
+      << log_.text();
   EXPECT_THAT(collection_->Search(vectors_[700], {.k = 1}), Fails(StatusCode::kCorruption));
   ForgetBlock(0, block_rows);
   SearchStats stats;
@@ -164,17 +148,11 @@ TEST_F(ScrubTest, FindsDamageLogsItAndQuarantinesTheBlock) {
 }
 
 TEST(ScrubSketchTest, DamagedSketchesAreMadeAgain) {
-  std::mutex mutex;
-  std::condition_variable logged;
-  std::string log;
+  LogLines log;
   OpenOptions options;
   options.scrub_bytes_per_second = 1u << 30;
   options.slab_bytes = 1u << 20;
-  options.log = [&](LogLevel, std::string_view line) {
-    const std::lock_guard lock(mutex);
-    log += line;
-    logged.notify_all();
-  };
+  options.log = log.Sink();
   TestStore store(options);
   Collection c = store.Create("c", {.dim = 64, .level = Level::kF8, .sketch = SketchPolicy::kPca});
   std::mt19937 rng(1);
@@ -197,13 +175,8 @@ TEST(ScrubSketchTest, DamagedSketchesAreMadeAgain) {
     file.put(static_cast<char>(bytes[layout.codes_offset + 700] ^ 1));
   }
   store.Open();
-  {
-    std::unique_lock lock(mutex);
-    EXPECT_TRUE(logged.wait_for(lock, std::chrono::seconds(60), [&] {
-      return log.find(".i8: tile") != std::string::npos &&
-             log.find(".pca: tile") != std::string::npos;
-    })) << log;
-  }
+  EXPECT_TRUE(log.WaitFor(".i8: tile")) << log.text();
+  EXPECT_TRUE(log.WaitFor(".pca: tile")) << log.text();
   // What makes them again holds up those who set sketches.
   c = store.Get("c");
   VerifyReport report = Value(store->Verify());
@@ -211,7 +184,7 @@ TEST(ScrubSketchTest, DamagedSketchesAreMadeAgain) {
   EXPECT_TRUE(report.ok());
   const auto slabs = Value(c.Info()).slabs;
   EXPECT_TRUE(slabs.front().sketched);
-  EXPECT_EQ(log.find("not made again"), std::string::npos) << log;
+  EXPECT_THAT(log.text(), Not(HasSubstr("not made again")));
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+// What a store logs, for tests that wait for it.
+
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "quarry/store.h"
+
+namespace quarry::testing_support {
+
+// Thread-safe. REQUIRES: it outlives the stores that log to it
+class LogLines {
+ public:
+  // For OpenOptions::log.
+  std::function<void(LogLevel, std::string_view)> Sink() {
+    return [this](LogLevel, std::string_view line) {
+      const std::lock_guard lock(mutex_);
+      text_.append(line).push_back('\n');
+      logged_.notify_all();
+    };
+  }
+
+  // Whether a line with these words has come, or comes within kPatience.
+  bool WaitFor(std::string_view words) {
+    return WaitUntil([&] { return text_.find(words) != std::string::npos; });
+  }
+  // Whether this comes true within kPatience: looked at before and after each line. It
+  // must not log.
+  bool WaitUntil(const std::function<bool()>& come) {
+    std::unique_lock lock(mutex_);
+    return logged_.wait_for(lock, kPatience, come);
+  }
+
+  // All lines, each with its end.
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  static constexpr std::chrono::seconds kPatience{120};
+
+  mutable std::mutex mutex_;
+  std::condition_variable logged_;
+  std::string text_;  // guarded by mutex_
+};
+
+}  // namespace quarry::testing_support
