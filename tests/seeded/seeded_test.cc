@@ -25,8 +25,8 @@ namespace quarry::sim {
 namespace {
 
 constexpr unsigned kMaxSeconds = 200;  // of one run
-// The seed is one that finds the bug soon, for now: histories change with the code. Those
-// behind it are tried before the bug counts as not found.
+// Which history finds a bug depends on the code: so many times the states of its harness
+// are checked, from the bug's seed on, before it counts as not found.
 constexpr std::uint64_t kPatience = 20;
 
 struct Finding {
