@@ -52,7 +52,7 @@ bool Readahead::Begin(std::size_t item) {
   for (std::size_t i = items_[item].first; i < items_[item].last; ++i) {
     if (begun_[i].exchange(true, std::memory_order_relaxed)) continue;
     const PlaneBlock& block = blocks_[i];
-    if (block.mapping->IsResident(block.offset())) continue;
+    if (block.mapping->SeemsResident(block.offset())) continue;
     const Status loaded = block.mapping->Load(block.offset(), block.bytes());
     if (loaded.ok()) continue;
     Fail(loaded);

@@ -48,7 +48,8 @@ Status ReadSoon(const CollectionView& view, std::span<const Survivors::Row> rows
     const Survivors::Row& row = rows[rows.size() * i / kLooks];
     const storage::Mapping& mapping = SlabOf(view, row).mapping();
     const std::byte* const codes = SlabOf(view, row).codes(row.position);
-    cold = !mapping.IsResident(static_cast<std::uint64_t>(codes - mapping.bytes().data()));
+    const auto offset = static_cast<std::uint64_t>(codes - mapping.bytes().data());
+    cold = !mapping.SeemsResident(offset) && !mapping.IsResident(offset);
   }
   if (!cold) return Status::Ok();
   for (const Survivors::Row& row : rows) SlabOf(view, row).PrefetchRow(row.position);

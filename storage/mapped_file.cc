@@ -4,12 +4,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace quarry::storage {
 namespace {
@@ -19,7 +22,17 @@ namespace ipc = boost::interprocess;
 class MappedFile final : public Mapping {
  public:
   MappedFile(ipc::mapped_region region, std::string path)
-      : region_(std::move(region)), path_(std::move(path)) {}
+      : region_(std::move(region)),
+        path_(std::move(path)),
+        seen_((region_.get_size() + kLargePageBytes - 1) / kLargePageBytes) {}
+
+  // All at once would hold a lock of the whole process for some milliseconds.
+  ~MappedFile() override {
+    for (std::size_t done = 0; done < region_.get_size(); done += kLargePageBytes) {
+      const std::size_t bytes = std::min<std::size_t>(kLargePageBytes, region_.get_size() - done);
+      (void)::madvise(static_cast<std::byte*>(region_.get_address()) + done, bytes, MADV_DONTNEED);
+    }
+  }
 
   std::span<const std::byte> bytes() const override {
     return {static_cast<const std::byte*>(region_.get_address()), region_.get_size()};
@@ -30,6 +43,17 @@ class MappedFile final : public Mapping {
     unsigned char resident = 0;
     // It fails for bad addresses only; then nothing can be done for the range.
     return ::mincore(page.begin, page.bytes, &resident) != 0 || (resident & 1) != 0;
+  }
+
+  bool SeemsResident(std::uint64_t offset) const override {
+    constexpr std::uint32_t kBelievedMs = 100;
+    std::atomic<std::uint32_t>& seen = seen_[offset / kLargePageBytes];
+    const std::uint32_t then = seen.load(std::memory_order_relaxed);
+    const std::uint32_t now = Milliseconds();
+    if (then != kNever && now - then < kBelievedMs) return true;
+    const bool resident = Mapping::SeemsResident(offset);
+    seen.store(resident ? now : kNever, std::memory_order_relaxed);
+    return resident;
   }
 
   Status Load(std::uint64_t offset, std::uint64_t bytes) const override {
@@ -54,6 +78,9 @@ class MappedFile final : public Mapping {
   }
 
   Status Release(std::uint64_t offset, std::uint64_t bytes) const override {
+    for (std::uint64_t i = offset / kLargePageBytes; i * kLargePageBytes < offset + bytes; ++i) {
+      seen_[i].store(kNever, std::memory_order_relaxed);
+    }
     const Pages pages = PagesOf(offset, bytes);
     if (::madvise(pages.begin, pages.bytes, MADV_DONTNEED) != 0) return FromErrno("release");
     // Opened for the moment: a store has more planes than a process may have
@@ -77,6 +104,15 @@ class MappedFile final : public Mapping {
     std::size_t bytes;
   };
 
+  static constexpr std::uint32_t kNever = 0;
+
+  // Of a clock that goes on; never kNever. Differences are right modulo 2^32.
+  static std::uint32_t Milliseconds() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    return std::max(static_cast<std::uint32_t>(ms), kNever + 1);
+  }
+
   // REQUIRES: 0 < bytes
   Pages PagesOf(std::uint64_t offset, std::uint64_t bytes) const {
     const std::size_t page = ipc::mapped_region::get_page_size();
@@ -94,6 +130,7 @@ class MappedFile final : public Mapping {
 
   const ipc::mapped_region region_;
   const std::string path_;
+  mutable std::vector<std::atomic<std::uint32_t>> seen_;  // by large page: Milliseconds or kNever
   mutable std::atomic<bool> expects_scans_ = false;
 };
 

@@ -48,6 +48,9 @@ class File {
   virtual Result<std::uint64_t> Size() const = 0;
 };
 
+// The largest pieces that the system keeps a file in, at multiples of their size.
+inline constexpr std::uint64_t kLargePageBytes = 2u << 20;
+
 // A file mapped for reading. Shows what is written to the file. Unmapped when
 // destroyed. All methods may run together, and beside readers of the bytes.
 class Mapping {
@@ -61,6 +64,13 @@ class Mapping {
   // Whether the page that holds byte `offset` is in memory. Takes less than a
   // microsecond.
   virtual bool IsResident(std::uint64_t offset) const = 0;
+
+  // Whether the large page with byte `offset` seems to be in memory: where its first page
+  // was so in the last 100 ms and nobody released it, that is not looked at again. Each
+  // look takes a lock of the whole process, for which allocations and faults then wait.
+  virtual bool SeemsResident(std::uint64_t offset) const {
+    return IsResident(offset / kLargePageBytes * kLargePageBytes);
+  }
 
   // Reads a range from the disk in large pieces, in expectation of scans, and
   // returns when it is in memory. Errors: kIoError.
@@ -76,9 +86,6 @@ class Mapping {
   // Errors: kIoError.
   virtual Status Release(std::uint64_t offset, std::uint64_t bytes) const = 0;
 };
-
-// The largest pieces that the system keeps a file in, at multiples of their size.
-inline constexpr std::uint64_t kLargePageBytes = 2u << 20;
 
 // Held until destroyed, or until the process ends in any way.
 class Lock {

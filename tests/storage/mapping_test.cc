@@ -73,6 +73,18 @@ TEST_F(MappingTest, ReleasedRangeLeavesThePageCacheAndReadsTheSame) {
   ExpectContents();
 }
 
+TEST_F(MappingTest, LargePageSeemsResidentUntilItIsReleased) {
+  EXPECT_FALSE(mapping_->SeemsResident(kLargePageBytes));
+  ASSERT_OK(mapping_->Load(0, kBytes));
+  EXPECT_TRUE(mapping_->SeemsResident(kLargePageBytes));
+  EXPECT_TRUE(mapping_->SeemsResident(2 * kLargePageBytes + 5000));
+  EXPECT_TRUE(mapping_->SeemsResident(kBytes - 1));
+  ASSERT_OK(mapping_->Release(2 * kLargePageBytes, kLargePageBytes));
+  EXPECT_TRUE(mapping_->SeemsResident(kLargePageBytes));
+  EXPECT_FALSE(mapping_->SeemsResident(2 * kLargePageBytes + 5000));
+  EXPECT_TRUE(mapping_->SeemsResident(kBytes - 1));
+}
+
 TEST_F(MappingTest, ReleaseOfAFileThatIsGoneFails) {
   std::filesystem::remove(path_);
   EXPECT_EQ(mapping_->Release(0, kBytes).code(), StatusCode::kIoError);

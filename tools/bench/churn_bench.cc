@@ -69,8 +69,10 @@ class Churn {
         std::printf("anonymous memory: %zu KiB before the rounds, %zu after them\n", first_kib,
                     AnonymousKib());
       }
-      Print("tiny read", probe.Stop());
-      Print("tiny read, store without writer", control.Stop());
+      Print("tiny read", probe.Stop().took);
+      Print("tiny read, of that waiting for no processor", probe.Stop().waited);
+      Print("tiny read, store without writer", control.Stop().took);
+      Print("tiny read, store without writer, of that waiting", control.Stop().waited);
     }
     Print("search, compaction, no writer", compacting_);
     Print("search, no compaction, no writer", quiet_);

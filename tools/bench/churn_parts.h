@@ -7,6 +7,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -72,28 +75,51 @@ class Searchers {
   std::vector<std::jthread> threads_;
 };
 
+// Seconds that the calling thread has worked, or was ready to and had no processor: the
+// rest of what goes by it spends waiting for a lock or the disk.
+inline double BusySeconds() {
+  std::FILE* const file = std::fopen("/proc/thread-self/schedstat", "re");
+  unsigned long long ready = 0;  // nanoseconds
+  const bool read = file != nullptr && std::fscanf(file, "%*u %llu", &ready) == 1;
+  if (file != nullptr) std::fclose(file);
+  timespec worked{};
+  if (!read || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked) != 0) {
+    std::fprintf(stderr, "/proc/thread-self/schedstat or the thread's clock cannot be read\n");
+    std::exit(3);
+  }
+  return static_cast<double>(worked.tv_sec) +
+         static_cast<double>(worked.tv_nsec + static_cast<long long>(ready)) * 1e-9;
+}
+
 // Reads one record again and again, which needs the current state and little more.
 class Probe {
  public:
+  struct Found {
+    Latencies took, waited;  // of that, for anything but a processor
+  };
+
   Probe(const Collection& collection, std::size_t rows)
       : thread_([this, collection, rows](const std::stop_token& stop) {
           std::mt19937_64 rng(1);
           while (!stop.stop_requested()) {
             const Id id(rng() % rows);
+            const double busy_before = BusySeconds();
             const auto began = std::chrono::steady_clock::now();
             (void)Checked(collection.Get({&id, 1}));
-            latencies_.Add(Seconds(std::chrono::steady_clock::now() - began).count());
+            const double took = Seconds(std::chrono::steady_clock::now() - began).count();
+            found_.took.Add(took);
+            found_.waited.Add(std::max(0.0, took - (BusySeconds() - busy_before)));
             std::this_thread::sleep_for(kProbe);
           }
         }) {}
 
-  const Latencies& Stop() {
+  const Found& Stop() {
     thread_ = {};
-    return latencies_;
+    return found_;
   }
 
  private:
-  Latencies latencies_;
+  Found found_;
   std::jthread thread_;
 };
 
