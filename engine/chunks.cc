@@ -77,8 +77,10 @@ PlaneRange RangeOf(const CollectionView& view, const RowSet& rows, const Chunk& 
   if (wanted * kWantedShare < kLooks * kWordRows) return {};
   const auto range = [&](const storage::Mapping& mapping, const std::byte* begin,
                          std::size_t word_bytes) {
-    return PlaneRange{&mapping, static_cast<std::uint64_t>(begin - mapping.bytes().data()),
-                      (chunk.last - chunk.first) * word_bytes};
+    const auto offset = static_cast<std::uint64_t>(begin - mapping.bytes().data());
+    const std::uint64_t left = mapping.bytes().size() - offset;  // the last word may not be whole
+    return PlaneRange{&mapping, offset,
+                      std::min<std::uint64_t>((chunk.last - chunk.first) * word_bytes, left)};
   };
   if (chunk.by != Chunk::By::kBase) {
     const storage::Sketch& sketch = chunk.by == Chunk::By::kPca ? *slab.pca : *slab.sketch;

@@ -1,5 +1,7 @@
 #include "engine/readahead.h"
 
+#include "format/status_macros.h"
+
 namespace quarry::engine {
 namespace {
 
@@ -35,6 +37,7 @@ std::size_t Readahead::BytesFor(std::size_t items, std::uint64_t range_bytes) {
 
 Readahead::Item Readahead::ItemOf(const PlaneRange& range) {
   if (range.bytes == 0) return {};
+  QUARRY_CHECK(range.offset + range.bytes <= range.mapping->bytes().size());
   std::uint64_t index = range.offset / kBlockBytes;
   // Neighbouring ranges meet within a block.
   const bool shares = !blocks_.empty() && blocks_.back() == PlaneBlock{range.mapping, index};

@@ -15,7 +15,7 @@
 
 namespace quarry::engine {
 
-// Bytes of a plane that a piece of work reads, all or most of them.
+// Bytes of a plane that a piece of work reads, all or most of them. They lie in the mapping.
 struct PlaneRange {
   const storage::Mapping* mapping = nullptr;
   std::uint64_t offset = 0;

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "format/status_macros.h"
+
 namespace quarry::storage {
 namespace {
 
@@ -47,6 +49,7 @@ class MappedFile final : public Mapping {
 
   bool SeemsResident(std::uint64_t offset) const override {
     constexpr std::uint32_t kBelievedMs = 100;
+    QUARRY_CHECK(offset / kLargePageBytes < seen_.size());
     std::atomic<std::uint32_t>& seen = seen_[offset / kLargePageBytes];
     const std::uint32_t then = seen.load(std::memory_order_relaxed);
     const std::uint32_t now = Milliseconds();

@@ -2,7 +2,7 @@
 // while it is searched and compacted in the background.
 //
 //   quarry_churn_bench DIRECTORY [--rows N] [--dim N] [--rounds N] [--share PERCENT]
-//                      [--slab-mib N]
+//                      [--slab-mib N] [--cache-mib N]
 //
 // In every other round compaction is paused while vectors are replaced, so that searches
 // are timed with it and without it, and no writer, one after the other. Prints a line of
@@ -44,6 +44,7 @@ constexpr std::chrono::milliseconds kLook{20}, kRest{2000};
 struct Arguments {
   std::string directory;
   std::size_t rows = 200'000, dim = 384, rounds = 20, share = 30, slab_mib = 128;
+  std::size_t cache_mib = 64;  // OpenOptions::catalog_cache_bytes
 };
 
 class Churn {
@@ -97,6 +98,7 @@ class Churn {
     OpenOptions options;
     options.create_if_missing = true;
     options.slab_bytes = std::uint64_t{arguments_.slab_mib} << 20;
+    options.catalog_cache_bytes = arguments_.cache_mib << 20;
     options.log = [](LogLevel level, std::string_view text) {
       if (level >= LogLevel::kWarning) {
         std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
@@ -269,7 +271,8 @@ std::optional<Arguments> Parse(int argc, char** argv) {
                                    {"--dim", &arguments.dim},
                                    {"--rounds", &arguments.rounds},
                                    {"--share", &arguments.share},
-                                   {"--slab-mib", &arguments.slab_mib}});
+                                   {"--slab-mib", &arguments.slab_mib},
+                                   {"--cache-mib", &arguments.cache_mib}});
   const bool sound = arguments.dim % 128 == 0 && arguments.share <= 100 && arguments.rows >= kHits;
   return read && sound ? std::optional(arguments) : std::nullopt;
 }
@@ -282,7 +285,7 @@ int main(int argc, char** argv) {
   if (!arguments) {
     std::fprintf(stderr,
                  "usage: quarry_churn_bench DIRECTORY [--rows N] [--dim MULTIPLE-OF-128] "
-                 "[--rounds N] [--share PERCENT] [--slab-mib N]\n");
+                 "[--rounds N] [--share PERCENT] [--slab-mib N] [--cache-mib N]\n");
     return 2;
   }
   std::filesystem::create_directory(arguments->directory);
