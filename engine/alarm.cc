@@ -22,11 +22,16 @@ milliseconds Until(std::int64_t at, std::int64_t now) {
 
 }  // namespace
 
-void Alarm::Set(std::int64_t unix_ms) {
+void Alarm::Set(std::int64_t unix_ms) noexcept {
   const std::lock_guard lock(thread_.mutex());
-  if (at_ && *at_ <= unix_ms) return;
-  at_ = unix_ms;
+  if (at_ && *at_ <= unix_ms && thread_.started()) return;
+  at_ = std::min(at_.value_or(unix_ms), unix_ms);
   thread_.Wake();
+}
+
+bool Alarm::started() {
+  const std::lock_guard lock(thread_.mutex());
+  return thread_.started();
 }
 
 void Alarm::Run() {

@@ -18,11 +18,19 @@ class Alarm {
   // soon after go_on() has become false. Neither it nor the clock may throw.
   using Work = std::function<std::optional<std::int64_t>(const std::function<bool()>& go_on)>;
   using Clock = std::function<std::int64_t()>;  // milliseconds since 1970
-  Alarm(Work work, Clock clock) : work_(std::move(work)), clock_(std::move(clock)) {}
+  //   task, log   as those of WaitingThread
+  Alarm(const char* task, WaitingThread::Log log, Work work, Clock clock)
+      : work_(std::move(work)),
+        clock_(std::move(clock)),
+        thread_(task, std::move(log), [this] { Run(); }) {}
 
   // The work runs at this time, unless it is to run earlier anyway; but not within a
-  // second of the last time. As clocks are set, it may be up to a minute late then.
-  void Set(std::int64_t unix_ms);
+  // second of the last time. As clocks are set, it may be up to a minute late then. Where
+  // no thread can be started, the next Set tries again.
+  void Set(std::int64_t unix_ms) noexcept;
+
+  // Whether the thread has started, and was not stopped.
+  bool started();
 
   // Waits for the work under way to return. No work is begun afterwards.
   void Stop() { thread_.Stop(); }
@@ -32,8 +40,8 @@ class Alarm {
 
   const Work work_;
   const Clock clock_;
-  std::optional<std::int64_t> at_;           // guarded by thread_.mutex()
-  WaitingThread thread_{[this] { Run(); }};  // the last member: it uses the others
+  std::optional<std::int64_t> at_;  // guarded by thread_.mutex()
+  WaitingThread thread_;            // the last member: it uses the others
 };
 
 }  // namespace quarry::engine

@@ -7,10 +7,15 @@
 
 namespace quarry::engine {
 
-void Background::Wake() {
+void Background::Wake() noexcept {
   const std::lock_guard lock(thread_.mutex());
   awake_ = true;
   thread_.Wake();
+}
+
+bool Background::started() {
+  const std::lock_guard lock(thread_.mutex());
+  return thread_.started();
 }
 
 void Background::Run() {

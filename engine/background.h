@@ -16,11 +16,17 @@ class Background {
  public:
   // `work` runs once after any number of Wakes, `delay` after the first of them; it
   // returns soon after go_on() has become false, and must not throw.
+  //   task, log   as those of WaitingThread
   using Work = std::function<void(const std::function<bool()>& go_on)>;
-  explicit Background(Work work, std::chrono::milliseconds delay = {})
-      : work_(std::move(work)), delay_(delay) {}
+  Background(const char* task, WaitingThread::Log log, Work work,
+             std::chrono::milliseconds delay = {})
+      : work_(std::move(work)), delay_(delay), thread_(task, std::move(log), [this] { Run(); }) {}
 
-  void Wake();
+  // Where no thread can be started, the next Wake tries again.
+  void Wake() noexcept;
+
+  // Whether the thread has started, and was not stopped.
+  bool started();
 
   // Waits for the work under way to return. No work is begun afterwards.
   void Stop() { thread_.Stop(); }
@@ -30,8 +36,8 @@ class Background {
 
   const Work work_;
   const std::chrono::milliseconds delay_;
-  bool awake_ = false;                       // guarded by thread_.mutex()
-  WaitingThread thread_{[this] { Run(); }};  // the last member: it uses the others
+  bool awake_ = false;    // guarded by thread_.mutex()
+  WaitingThread thread_;  // the last member: it uses the others
 };
 
 // Counts a call that background work gives way to, while it lives.

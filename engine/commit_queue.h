@@ -51,6 +51,18 @@ class CommitQueue {
   // Ends the turn of the group. Requests other than the leader's may be gone then.
   void Finish();
 
+  // Of a leader: calls Finish when it goes.
+  class Turn {
+   public:
+    explicit Turn(CommitQueue& queue) : queue_(queue) {}
+    ~Turn() { queue_.Finish(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    CommitQueue& queue_;
+  };
+
   // How many requests are in line, those of the group under way among them.
   std::size_t waiting() const;
 

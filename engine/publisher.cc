@@ -4,10 +4,18 @@
 
 namespace quarry::engine {
 
-Publisher::Publisher(std::chrono::milliseconds interval, std::function<void()> publish)
-    : interval_(interval), publish_(std::move(publish)) {
+Publisher::Publisher(std::chrono::milliseconds interval, WaitingThread::Log log,
+                     std::function<void()> publish)
+    : interval_(interval),
+      publish_(std::move(publish)),
+      thread_("publishes", std::move(log), [this] { Run(); }) {
   const std::lock_guard lock(thread_.mutex());
   thread_.Wake();
+}
+
+bool Publisher::started() {
+  const std::lock_guard lock(thread_.mutex());
+  return thread_.started();
 }
 
 void Publisher::Run() {

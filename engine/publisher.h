@@ -12,8 +12,14 @@ namespace quarry::engine {
 // Thread-safe.
 class Publisher {
  public:
-  // `publish` runs once at the beginning and then at most once an interval.
-  Publisher(std::chrono::milliseconds interval, std::function<void()> publish);
+  // `publish` runs once at the beginning and then at most once an interval. It must not
+  // throw.
+  //   log   as that of WaitingThread
+  Publisher(std::chrono::milliseconds interval, WaitingThread::Log log,
+            std::function<void()> publish);
+
+  // False: the system had no thread to give, and nothing is published.
+  bool started();
 
   // Waits for the publishing under way; there is none afterwards. Returns whether
   // this call stopped it.
@@ -24,7 +30,7 @@ class Publisher {
 
   const std::chrono::milliseconds interval_;
   const std::function<void()> publish_;
-  WaitingThread thread_{[this] { Run(); }};  // the last member: it uses the others
+  WaitingThread thread_;  // the last member: it uses the others
 };
 
 }  // namespace quarry::engine

@@ -75,6 +75,11 @@ Status CheckOptions(const OpenOptions& options) {
   return Status::Ok();
 }
 
+engine::WaitingThread::Log ThreadLogFrom(const OpenOptions& options) {
+  if (!options.log) return nullptr;
+  return [log = options.log](std::string_view line) { log(LogLevel::kWarning, line); };
+}
+
 storage::CatalogOptions CatalogOptionsFrom(const OpenOptions& options) {
   storage::CatalogOptions catalog;
   catalog.cache_bytes = options.catalog_cache_bytes;
@@ -124,10 +129,9 @@ Result<std::shared_ptr<StoreCore>> StoreCore::Open(storage::Vfs& vfs, const std:
   const std::uint64_t newest = published.empty() ? 0 : published.back();
   const Status removed = storage::RemovePublished(vfs, path, newest, /*parts=*/true);
   if (!removed.ok()) return in_context(removed);
-  if (options.background) core->StartBackground();
-  if (options.publish_interval.count() > 0) {
-    core->publisher_ = std::make_unique<engine::Publisher>(
-        options.publish_interval, [&core = *core] { core.PublishNowAndThen(); });
+  if (const Status started = core->StartThreads(); !started.ok()) {
+    (void)core->Close();
+    return in_context(started);
   }
   return core;
 }
@@ -152,28 +156,45 @@ Status StoreCore::Load(const std::string& path) {
   return Status::Ok();
 }
 
+// A thread that nothing wakes later has to start now.
+Status StoreCore::StartThreads() {
+  if (options_.background) StartBackground();
+  if (options_.publish_interval.count() > 0) {
+    publisher_ = std::make_unique<engine::Publisher>(
+        options_.publish_interval, ThreadLogFrom(options_), [this] { PublishNowAndThen(); });
+  }
+  const bool scrubs = scrubber_ == nullptr || scrubber_->started();
+  if (scrubs && (publisher_ == nullptr || publisher_->started())) return Status::Ok();
+  return Status::IoError(std::string("the system has no thread to ") +
+                         (scrubs ? "publish" : "scrub") + " with");
+}
+
 void StoreCore::StartBackground() {
+  const engine::WaitingThread::Log log = ThreadLogFrom(options_);
   background_ = std::make_unique<engine::Background>(
+      "makes sketches", log,
       [this](const std::function<bool()>& go_on) { MakeSketchesInBackground(go_on); });
   // Of a store that was closed, or whose sketches were damaged, before they were made.
   if (LacksSketches()) background_->Wake();
   syncer_ = std::make_unique<engine::Background>(
+      "makes writes without sync durable", log,
       [this](const std::function<bool()>&) { SyncInBackground(); }, options_.sync_delay);
   if (options_.compaction) {
     compactor_ = std::make_unique<engine::Background>(
-        [this](const std::function<bool()>& go_on) { CompactInBackground(go_on); },
+        "compacts", log, [this](const std::function<bool()>& go_on) { CompactInBackground(go_on); },
         kCompactionDelay);
     if (WantsCompaction()) compactor_->Wake();
   }
   remover_ = std::make_shared<engine::Background>(
+      "gives the space of removed files back", log,
       [directory = std::weak_ptr(directory_)](const std::function<bool()>&) {
         if (const auto open = directory.lock()) open->removed_files().Release();
       });
   directory_->removed_files().SetWake([remover = remover_] { remover->Wake(); });
-  StartExpirer();
+  StartExpirer(log);
   if (options_.scrub_bytes_per_second == 0) return;
   scrubber_ = std::make_unique<engine::Background>(
-      [this](const std::function<bool()>& go_on) { Scrub(go_on); });
+      "scrubs", log, [this](const std::function<bool()>& go_on) { Scrub(go_on); });
   scrubber_->Wake();
 }
 
@@ -251,10 +272,9 @@ Status StoreCore::CheckUsable() const {
 Status StoreCore::CheckWritable() const {
   QUARRY_TRY(CheckUsable());
   if (options_.read_only) return Status::FailedPrecondition("the store was opened read-only");
-  const Status synced = directory_->sync_failure();
-  if (poison_.empty() && synced.ok()) return Status::Ok();
-  return Status::ReadOnly("an earlier write or sync failed (" +
-                          (poison_.empty() ? synced.ToString() : poison_) + "); reopen the store");
+  const std::string why = WhyReadOnly();
+  if (why.empty()) return Status::Ok();
+  return Status::ReadOnly("an earlier write or sync failed (" + why + "); reopen the store");
 }
 
 Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {

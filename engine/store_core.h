@@ -36,6 +36,7 @@
 #include "engine/thread_pool.h"
 #include "engine/throttle.h"
 #include "engine/unsynced_slabs.h"
+#include "engine/waiting_thread.h"
 #include "format/catalog_values.h"
 #include "quarry/checkpoint.h"
 #include "quarry/compaction.h"
@@ -141,6 +142,7 @@ class StoreCore {
   Status OpenCatalog();
   Status CheckWitness(std::uint64_t sequence);
   Status Create();
+  Status StartThreads();
   void StartBackground();
   // In store_write.cc. All but SyncInBackground REQUIRE that write_mutex_ is held.
   void CommitGroup(const std::vector<engine::CommitRequest*>& group);
@@ -156,10 +158,13 @@ class StoreCore {
   Status SyncBeforeFlush();
   Status SyncSlabs();
   Status Synced(const Status& status);
+  // From now on writes are refused.
   void Poison(const Status& cause);
+  void GiveUp() noexcept;
+  std::string WhyReadOnly() const;  // empty: writes are not refused
   void SyncInBackground();
   // In store_expiry.cc.
-  void StartExpirer();
+  void StartExpirer(const engine::WaitingThread::Log& log);
   Status RaiseFirstExpiries();
   std::optional<std::int64_t> FirstExpiry() const;  // of all collections
   std::optional<std::int64_t> RemoveExpiredInBackground(const std::function<bool()>& go_on);
@@ -251,6 +256,7 @@ class StoreCore {
   std::shared_ptr<storage::Catalog> catalog_;
   format::StoreState store_state_;  // as committed
   std::string poison_;              // why writes are refused; empty: they are not
+  bool gave_up_ = false;            // they are, since an exception ended a commit
   std::unique_ptr<storage::Witness> witness_;
   bool relaxed_ = false;  // read-only, with commits that may not be durable yet
   engine::DurableRows durable_;

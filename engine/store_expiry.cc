@@ -53,8 +53,9 @@ std::int64_t StoreCore::now_unix_ms() const {
   return options_.now_unix_ms ? options_.now_unix_ms() : engine::SystemUnixMs();
 }
 
-void StoreCore::StartExpirer() {
+void StoreCore::StartExpirer(const engine::WaitingThread::Log& log) {
   expirer_ = std::make_unique<engine::Alarm>(
+      "removes what has expired", log,
       [this](const std::function<bool()>& go_on) { return RemoveExpiredInBackground(go_on); },
       [this] { return now_unix_ms(); });
   if (const auto first = FirstExpiry()) expirer_->Set(*first);

@@ -1,6 +1,8 @@
 // The part of StoreCore that commits: data durable, then the catalog, then visible.
 
 #include <algorithm>
+#include <new>
+#include <string_view>
 #include <utility>
 
 #include "engine/group_commit.h"
@@ -17,6 +19,11 @@ namespace {
 using storage::Family;
 using storage::Seeded;
 using storage::SeededBug;
+
+constexpr std::string_view kGaveUp =
+    "the store is read-only now: an exception cut a commit short, as when memory or threads run "
+    "out";
+constexpr std::string_view kCutShort = kGaveUp.substr(kGaveUp.find(": ") + 2);
 
 std::size_t BytesOf(const std::vector<engine::Prepared>& operations) {
   constexpr std::size_t kRecordBytes = 128;  // of a record in the catalog, about
@@ -51,6 +58,15 @@ Status Unknown(const Status& status) {
       Outcome::kUnknown);
 }
 
+// Of a commit that an exception has ended.
+Status CutShort() noexcept {
+  try {
+    return Unknown(Status::ReadOnly(std::string(kCutShort)));
+  } catch (const std::bad_alloc&) {  // the message below is short enough to need no memory
+    return Status(StatusCode::kReadOnly, "cut short", Outcome::kUnknown);
+  }
+}
+
 }  // namespace
 
 Result<WriteResult> StoreCore::Write(const Batch& batch, const WriteOptions& options) {
@@ -67,20 +83,16 @@ Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>
   request.bytes = BytesOf(prepared);
   request.sync = options.sync;
   if (queue_.Join(request)) {
-    std::unique_lock lock(write_mutex_);
+    const engine::CommitQueue::Turn turn(queue_);  // which ends behind the lock
+    const std::lock_guard lock(write_mutex_);
     const std::vector<engine::CommitRequest*>& group = queue_.Take();
     try {
       CommitGroup(group);
-    } catch (...) {  // std::bad_alloc: nobody knows how far it came
-      const Status failed = Status::ReadOnly("no memory was left while a group was committed");
-      Poison(failed);
-      for (engine::CommitRequest* const one : group) one->result = Unknown(failed);
-      lock.unlock();
-      queue_.Finish();
+    } catch (...) {
+      GiveUp();
+      for (engine::CommitRequest* const one : group) one->result = CutShort();
       throw;
     }
-    lock.unlock();
-    queue_.Finish();
   }
   return *std::move(request.result);
 }
@@ -155,13 +167,13 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
     batch.Note(format::Encode(format::CommitNote{next.sequence, durable_.sequence, extents}));
   }
   if (Seeded(SeededBug::kPublishedBeforeCommit)) MakeCurrent(next, commit.collections());
+  // Its files: whatever becomes of the commit, the catalog may list them after reopening.
+  if (!Seeded(SeededBug::kFilesOfUnknownRemoved)) commit.Keep();
   Status committed = catalog_->Commit(std::move(batch), sync);
   if (!committed.ok()) {
     // The catalog stops when it may not flush.
     if (Status synced = directory_->sync_failure(); !synced.ok()) committed = std::move(synced);
     if (Seeded(SeededBug::kUnknownSaysRefused)) return Refused(committed);
-    if (!Seeded(SeededBug::kFilesOfUnknownRemoved))
-      commit.Keep();  // its files: after reopening the catalog may list them
     Poison(committed);
     return Unknown(committed);
   }
@@ -176,7 +188,8 @@ Status StoreCore::CommitChanges(engine::GroupCommit& commit, bool sync) {
   }
   if (background_ != nullptr && !commit.filled().empty()) background_->Wake();
   const auto first_expiry = FirstExpiry();
-  if (expirer_ != nullptr && first_expiry && (!first_before || *first_expiry < *first_before)) {
+  const bool sooner = first_expiry && (!first_before || *first_expiry < *first_before);
+  if (expirer_ != nullptr && first_expiry && (sooner || !expirer_->started())) {
     expirer_->Set(*first_expiry);
   }
   return Status::Ok();
@@ -259,6 +272,20 @@ Status StoreCore::SyncSlabs() { return Synced(unsynced_->Sync()); }
 Status StoreCore::Synced(const Status& status) {
   if (!status.ok()) Poison(status);
   return status;
+}
+
+std::string StoreCore::WhyReadOnly() const {
+  if (gave_up_) return std::string(kCutShort);
+  if (!poison_.empty()) return poison_;
+  const Status synced = directory_->sync_failure();
+  return synced.ok() ? std::string() : synced.ToString();
+}
+
+// An exception has ended a commit, and nobody knows how far it came. Needs no memory,
+// which is what was wanting, as a rule.
+void StoreCore::GiveUp() noexcept {
+  gave_up_ = true;
+  if (options_.log) options_.log(LogLevel::kError, kGaveUp);
 }
 
 void StoreCore::Poison(const Status& cause) {

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 namespace quarry::engine {
@@ -16,9 +17,14 @@ namespace quarry::engine {
 // who changes it, and has the thread read it, with mutex() held.
 class WaitingThread {
  public:
+  // Told, in one line, of a thread that does not start; on any thread and under locks. Null:
+  // nobody is. Must not throw.
+  using Log = std::function<void(std::string_view)>;
+
   // `run` is all that the thread does. It waits for woken(), returns soon after stopping()
   // has become true, and must not throw.
-  explicit WaitingThread(std::function<void()> run);
+  //   task   what `run` does, for the log: "the thread that <task>"; a literal
+  WaitingThread(const char* task, Log log, std::function<void()> run);
   ~WaitingThread() { Stop(); }
   WaitingThread(const WaitingThread&) = delete;
   WaitingThread& operator=(const WaitingThread&) = delete;
@@ -27,21 +33,33 @@ class WaitingThread {
   std::condition_variable& woken() { return woken_; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
-  // The thread looks at what it was told. After Stop nothing happens.
+  // The thread looks at what it was told. After Stop nothing happens. Where the system has
+  // no thread to give, the next Wake tries again; of several failures in a row the first
+  // is logged.
   // REQUIRES: mutex() is held; this is the process that made the thread, no fork of it
-  void Wake();
+  void Wake() noexcept;
+
+  // Whether it has started, and was not stopped. REQUIRES: mutex() is held
+  bool started() const { return thread_.joinable(); }
 
   // Waits for the thread to end; none starts afterwards. A fork, which has no threads of
   // its parent, only forgets it. Returns whether this call ended it.
   bool Stop();
 
  private:
+  void Start() noexcept;
+  // Logs a line about the thread. Needs no memory.
+  void Tell(const char* what, const char* why) const noexcept;
+
+  const char* const task_;
+  const Log log_;
   const std::function<void()> run_;
   const pid_t pid_;  // of the process that has the thread
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
   std::condition_variable woken_;
-  std::thread thread_;  // guarded by mutex_
+  std::thread thread_;       // guarded by mutex_
+  bool told_start_ = false;  // guarded by mutex_: that it does not start
 };
 
 }  // namespace quarry::engine

@@ -1,7 +1,6 @@
 #include "storage/removed_files.h"
 
 #include <new>
-#include <system_error>
 #include <utility>
 
 namespace quarry::storage {
@@ -33,11 +32,7 @@ void RemovedFiles::ReleaseOrWake() {
   {
     const std::lock_guard lock(mutex_);
     if (kept_.empty()) return;
-    try {
-      if (wake_) return wake_();
-    } catch (const std::system_error&) {
-      // No thread could be started for it.
-    }
+    if (wake_) return wake_();
   }
   Release();
 }

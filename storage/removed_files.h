@@ -26,7 +26,7 @@ class RemovedFiles {
   RemovedFiles& operator=(const RemovedFiles&) = delete;
 
   // From now on `wake` is called when there is something to release, on any thread and
-  // under a lock. Null, as at first: it is released where that turns out.
+  // under a lock; it must not throw. Null, as at first: it is released where that turns out.
   void SetWake(std::function<void()> wake);
 
   // Takes what keeps one removed file; either may be null.

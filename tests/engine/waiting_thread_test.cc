@@ -8,6 +8,11 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/no_threads.h"
 
 namespace quarry::engine {
 namespace {
@@ -41,7 +46,9 @@ class WaitingThreadTest : public testing::Test {
   int done_ = 0;
   int runs_ = 0;
   std::condition_variable looked_;
-  WaitingThread thread_{[this] { Run(); }};
+  std::vector<std::string> log_;
+  WaitingThread thread_{"tests", [this](std::string_view line) { log_.emplace_back(line); },
+                        [this] { Run(); }};
 };
 
 TEST_F(WaitingThreadTest, IsOneForAllWakes) {
@@ -71,6 +78,26 @@ TEST_F(WaitingThreadTest, DoesNotStartOnceItWasStopped) {
   Tell();
   EXPECT_FALSE(thread_.Stop());
   EXPECT_EQ(runs_, 0);
+}
+
+TEST_F(WaitingThreadTest, IsTriedAgainByTheNextWakeWhereTheSystemHasNone) {
+  for (int time = 1; time <= 2; ++time) {
+    {
+      const testing_support::NoThreads none;
+      Tell();
+      Tell();
+      const std::lock_guard lock(thread_.mutex());
+      EXPECT_FALSE(thread_.started());
+    }
+    EXPECT_EQ(runs_, 0);
+    ASSERT_EQ(log_.size(), 1u) << "once is enough";
+    EXPECT_NE(log_[0].find("the thread that tests could not be started"), std::string::npos)
+        << log_[0];
+  }
+  Tell();
+  WaitUntilDone(5);
+  EXPECT_TRUE(thread_.Stop());
+  EXPECT_EQ(runs_, 1);
 }
 
 // Whatever the thread was at: here, its mutex is held.
