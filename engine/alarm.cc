@@ -11,6 +11,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kLeastBetween{1000};
 constexpr milliseconds kLongestWait{60'000};
+constexpr std::int64_t kRetryMs = 60'000;  // after an exception
 
 // From `now` until `at`, but no longer than it is ever waited.
 milliseconds Until(std::int64_t at, std::int64_t now) {
@@ -51,7 +52,8 @@ void Alarm::Run() {
     }
     at_.reset();
     lock.unlock();
-    const std::optional<std::int64_t> next = work_(go_on);
+    std::optional<std::int64_t> next;
+    if (!thread_.Completes([&] { next = work_(go_on); })) next = clock_() + kRetryMs;
     lock.lock();
     not_before = steady_clock::now() + kLeastBetween;
     if (next) at_ = at_ ? std::min(*at_, *next) : *next;

@@ -15,7 +15,8 @@ namespace quarry::engine {
 class Alarm {
  public:
   // Returns when it wants to run next, by the clock; nullopt: when Set says so. Returns
-  // soon after go_on() has become false. Neither it nor the clock may throw.
+  // soon after go_on() has become false. An exception that ends it is logged, and it runs
+  // again a minute later. The clock must not throw.
   using Work = std::function<std::optional<std::int64_t>(const std::function<bool()>& go_on)>;
   using Clock = std::function<std::int64_t()>;  // milliseconds since 1970
   //   task, log   as those of WaitingThread

@@ -20,14 +20,17 @@ bool Background::started() {
 
 void Background::Run() {
   const std::function<bool()> go_on = [this] { return !thread_.stopping(); };
+  const auto stopping = [this] { return thread_.stopping(); };
+  bool done = true;
   while (true) {
     {
       std::unique_lock lock(thread_.mutex());
-      thread_.woken().wait(lock, [&] { return thread_.stopping() || awake_; });
-      if (thread_.woken().wait_for(lock, delay_, [&] { return thread_.stopping(); })) return;
+      if (done) thread_.woken().wait(lock, [&] { return stopping() || awake_; });
+      if (thread_.woken().wait_for(lock, done ? delay_ : retry_, stopping)) return;
       awake_ = false;
     }
-    work_(go_on);
+    done = false;
+    thread_.Completes([&] { done = work_(go_on); });
   }
 }
 

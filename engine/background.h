@@ -14,13 +14,18 @@ namespace quarry::engine {
 // Thread-safe. The thread starts at the first Wake.
 class Background {
  public:
-  // `work` runs once after any number of Wakes, `delay` after the first of them; it
-  // returns soon after go_on() has become false, and must not throw.
+  // Runs once after any number of Wakes, `delay` after the first of them; returns soon
+  // after go_on() has become false. Returns whether it is done: if not, or if an exception
+  // ends it, which is logged, it runs again by itself, `retry` later and not before.
+  using Work = std::function<bool(const std::function<bool()>& go_on)>;
+  static constexpr std::chrono::minutes kRetry{1};
   //   task, log   as those of WaitingThread
-  using Work = std::function<void(const std::function<bool()>& go_on)>;
   Background(const char* task, WaitingThread::Log log, Work work,
-             std::chrono::milliseconds delay = {})
-      : work_(std::move(work)), delay_(delay), thread_(task, std::move(log), [this] { Run(); }) {}
+             std::chrono::milliseconds delay = {}, std::chrono::milliseconds retry = kRetry)
+      : work_(std::move(work)),
+        delay_(delay),
+        retry_(retry),
+        thread_(task, std::move(log), [this] { Run(); }) {}
 
   // Where no thread can be started, the next Wake tries again.
   void Wake() noexcept;
@@ -36,6 +41,7 @@ class Background {
 
   const Work work_;
   const std::chrono::milliseconds delay_;
+  const std::chrono::milliseconds retry_;
   bool awake_ = false;    // guarded by thread_.mutex()
   WaitingThread thread_;  // the last member: it uses the others
 };

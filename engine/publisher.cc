@@ -23,7 +23,7 @@ void Publisher::Run() {
   while (!thread_.stopping()) {
     const auto next = std::chrono::steady_clock::now() + interval_;
     lock.unlock();
-    publish_();
+    thread_.Completes(publish_);
     lock.lock();
     thread_.woken().wait_until(lock, next, [this] { return thread_.stopping(); });
   }

@@ -12,8 +12,8 @@ namespace quarry::engine {
 // Thread-safe.
 class Publisher {
  public:
-  // `publish` runs once at the beginning and then at most once an interval. It must not
-  // throw.
+  // `publish` runs once at the beginning and then at most once an interval. An
+  // exception that ends it is logged.
   //   log   as that of WaitingThread
   Publisher(std::chrono::milliseconds interval, WaitingThread::Log log,
             std::function<void()> publish);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 #include <thread>
 #include <utility>
 
@@ -237,12 +236,7 @@ void StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   options.bytes_per_second = options_.compact_bytes_per_second;
   // A job that is under way is given up, not held: others wait for its lock.
   options.go_on = [&] { return go_on() && !closing_ && !GivesWay(); };
-  try {
-    CompactAllInBackground(options, [&] { return go_on() && !closing_; });
-  } catch (const std::bad_alloc&) {
-    no_compaction_before_ = std::chrono::steady_clock::now() + kRetry;
-    if (options_.log) options_.log(LogLevel::kWarning, "no memory was left for a compaction");
-  }
+  CompactAllInBackground(options, [&] { return go_on() && !closing_; });
 }
 
 // Whether compactions of the background have to wait.

@@ -40,6 +40,8 @@ std::string NewUuid() {
 
 // Of many commits that kill rows, the first starts the clock for a look at them all.
 constexpr std::chrono::milliseconds kCompactionDelay{250};
+// Writes wait for it to be durable.
+constexpr std::chrono::seconds kSyncRetry{1};
 constexpr std::size_t kMaxThreads = 1024;  // of searches, the caller's among them
 
 Status CheckOptions(const OpenOptions& options) {
@@ -171,17 +173,27 @@ Status StoreCore::StartThreads() {
 
 void StoreCore::StartBackground() {
   const engine::WaitingThread::Log log = ThreadLogFrom(options_);
-  background_ = std::make_unique<engine::Background>(
-      "makes sketches", log,
-      [this](const std::function<bool()>& go_on) { MakeSketchesInBackground(go_on); });
+  background_ = std::make_unique<engine::Background>("makes sketches", log,
+                                                     [this](const std::function<bool()>& go_on) {
+                                                       MakeSketchesInBackground(go_on);
+                                                       return true;
+                                                     });
   // Of a store that was closed, or whose sketches were damaged, before they were made.
   if (LacksSketches()) background_->Wake();
   syncer_ = std::make_unique<engine::Background>(
       "makes writes without sync durable", log,
-      [this](const std::function<bool()>&) { SyncInBackground(); }, options_.sync_delay);
+      [this](const std::function<bool()>&) {
+        SyncInBackground();
+        return true;
+      },
+      options_.sync_delay, kSyncRetry);
   if (options_.compaction) {
     compactor_ = std::make_unique<engine::Background>(
-        "compacts", log, [this](const std::function<bool()>& go_on) { CompactInBackground(go_on); },
+        "compacts", log,
+        [this](const std::function<bool()>& go_on) {
+          CompactInBackground(go_on);
+          return true;
+        },
         kCompactionDelay);
     if (WantsCompaction()) compactor_->Wake();
   }
@@ -189,12 +201,16 @@ void StoreCore::StartBackground() {
       "gives the space of removed files back", log,
       [directory = std::weak_ptr(directory_)](const std::function<bool()>&) {
         if (const auto open = directory.lock()) open->removed_files().Release();
+        return true;
       });
   directory_->removed_files().SetWake([remover = remover_] { remover->Wake(); });
   StartExpirer(log);
   if (options_.scrub_bytes_per_second == 0) return;
-  scrubber_ = std::make_unique<engine::Background>(
-      "scrubs", log, [this](const std::function<bool()>& go_on) { Scrub(go_on); });
+  scrubber_ = std::make_unique<engine::Background>("scrubs", log,
+                                                   [this](const std::function<bool()>& go_on) {
+                                                     Scrub(go_on);
+                                                     return true;
+                                                   });
   scrubber_->Wake();
 }
 

@@ -159,7 +159,7 @@ class StoreCore {
   Status SyncSlabs();
   Status Synced(const Status& status);
   // From now on writes are refused.
-  void Poison(const Status& cause);
+  void Poison(const Status& cause) noexcept;
   void GiveUp() noexcept;
   std::string WhyReadOnly() const;  // empty: writes are not refused
   void SyncInBackground();

@@ -260,7 +260,8 @@ Status StoreCore::Sync() {
       Outcome::kUnknown);
 }
 
-// After a failure the store refuses writes, and says why: nobody waits here.
+// After a failure the store refuses writes, and says why: nobody waits here. An exception
+// leaves all as it was, to be tried again: a sync that failed is remembered by who did it.
 void StoreCore::SyncInBackground() {
   const std::lock_guard lock(write_mutex_);
   if (CheckWritable().ok()) (void)SyncCommits();
@@ -288,10 +289,14 @@ void StoreCore::GiveUp() noexcept {
   if (options_.log) options_.log(LogLevel::kError, kGaveUp);
 }
 
-void StoreCore::Poison(const Status& cause) {
+void StoreCore::Poison(const Status& cause) noexcept {
   if (Seeded(SeededBug::kFailedSyncForgotten)) return;
-  poison_ = cause.ToString();
-  if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
+  try {
+    poison_ = cause.ToString();
+    if (options_.log) options_.log(LogLevel::kError, "the store is read-only now: " + poison_);
+  } catch (const std::bad_alloc&) {
+    GiveUp();
+  }
 }
 
 }  // namespace quarry

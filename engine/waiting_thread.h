@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string_view>
@@ -17,8 +18,8 @@ namespace quarry::engine {
 // who changes it, and has the thread read it, with mutex() held.
 class WaitingThread {
  public:
-  // Told, in one line, of a thread that does not start; on any thread and under locks. Null:
-  // nobody is. Must not throw.
+  // Told, in one line, of a thread that does not start and of exceptions; on any thread and
+  // under locks. Null: nobody is. Must not throw.
   using Log = std::function<void(std::string_view)>;
 
   // `run` is all that the thread does. It waits for woken(), returns soon after stopping()
@@ -41,6 +42,19 @@ class WaitingThread {
 
   // Whether it has started, and was not stopped. REQUIRES: mutex() is held
   bool started() const { return thread_.joinable(); }
+
+  // For `run`: calls `work`. An exception that ends it, std::bad_alloc as a rule, is logged.
+  // Returns whether there was none.
+  template <class Work>
+  bool Completes(const Work& work) const {
+    try {
+      work();
+      return true;
+    } catch (const std::exception& failure) {
+      Tell("was interrupted", failure.what());
+      return false;
+    }
+  }
 
   // Waits for the thread to end; none starts afterwards. A fork, which has no threads of
   // its parent, only forgets it. Returns whether this call ended it.

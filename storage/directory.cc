@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "format/status_macros.h"
 #include "storage/published.h"
@@ -172,8 +173,9 @@ Status Directory::FinishCreation() {
 Status Directory::Synced(Status status) {
   if (status.ok() || Seeded(SeededBug::kFailedSyncForgotten)) return status;
   const std::lock_guard lock(failure_mutex_);
-  if (sync_failure_.ok()) sync_failure_ = status;
-  return status;
+  if (!sync_failure_.ok()) return status;
+  sync_failure_ = std::move(status);  // which needs no memory: it is remembered in any case
+  return sync_failure_;
 }
 
 Status Directory::sync_failure() const {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -36,6 +37,16 @@ Status FromErrno(const char* verb, const std::string& path) {
       return Status::NoSpace(std::move(message));
     default:
       return Status::IoError(std::move(message));
+  }
+}
+
+// Of a sync that failed. It must be told even where there is no memory for the words: a
+// second one would succeed, and nothing would be durable.
+Status FailedSync(const char* verb, const std::string& path) noexcept {
+  try {
+    return FromErrno(verb, path);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kIoError, "sync failed");  // short enough to need none
   }
 }
 
@@ -102,7 +113,7 @@ class PosixFile final : public File {
 
   Status Sync() override {
     // Not repeated on EINTR: after any error the page cache cannot be trusted.
-    if (::fdatasync(fd_.get()) != 0) return FromErrno("sync", path_);
+    if (::fdatasync(fd_.get()) != 0) return FailedSync("sync", path_);
     return Status::Ok();
   }
 
@@ -175,7 +186,7 @@ class PosixVfs final : public Vfs {
 
   Status SyncDirectory(const std::string& path) override {
     QUARRY_ASSIGN(const Descriptor fd, OpenDescriptor(path, O_RDONLY | O_DIRECTORY));
-    if (::fsync(fd.get()) != 0) return FromErrno("sync directory", path);
+    if (::fsync(fd.get()) != 0) return FailedSync("sync directory", path);
     return Status::Ok();
   }
 

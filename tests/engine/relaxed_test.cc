@@ -18,6 +18,7 @@
 #include "format/plane.h"
 #include "quarry/checkpoint.h"
 #include "tests/engine/gated_vfs.h"
+#include "tests/engine/log_lines.h"
 #include "tests/engine/test_store.h"
 
 namespace quarry {
@@ -166,6 +167,26 @@ TEST_F(RelaxedTest, TheBackgroundMakesThemDurableByItself) {
   ASSERT_OK(Upsert(lake, {Id(1)}, {Row(kDim, 1)}, {}, kRelaxed));
   vfs.WaitForSyncs(before + 1);
   ASSERT_OK(core->Close());
+}
+
+TEST_F(RelaxedTest, TheBackgroundTriesAgainWhenMemoryWasShort) {
+  GatedVfs vfs;
+  LogLines log;
+  OpenOptions options;
+  options.create_if_missing = true;
+  options.sync_delay = std::chrono::milliseconds(1);
+  options.log = log.Sink();
+  const auto core = Value(StoreCore::Open(vfs, directory_ / "other", options));
+  const auto view = Value(core->CreateCollection("lake", Schema()));
+  Collection lake(core, view->number, view->name, view->schema);
+  ASSERT_OK(Upsert(lake, {Id(0)}, {Row(kDim, 1)}, {}, kSync));
+  const std::size_t before = vfs.syncs();
+  vfs.ThrowAtSync(before + 1);
+  ASSERT_OK(Upsert(lake, {Id(1)}, {Row(kDim, 1)}, {}, kRelaxed));
+  vfs.WaitForSyncs(before + 2);
+  EXPECT_TRUE(log.WaitFor("durable was interrupted")) << log.text();
+  EXPECT_OK(Upsert(lake, {Id(2)}, {Row(kDim, 1)}, {}, kRelaxed));
+  EXPECT_OK(core->Close());
 }
 
 TEST_F(RelaxedTest, AFailedLaterSyncIsSaidByTheNextCalls) {
