@@ -236,6 +236,7 @@ Status Commit::Kill(Draft& draft, const Found& found) {
   dead->Add(place->position);
   draft.killed[row / format::kTombstoneRows].push_back(row);
   --view.vectors;
+  ++killed_rows_;
   return Status::Ok();
 }
 

@@ -79,6 +79,9 @@ class Commit {
   // Slabs that the batch lists as full for the first time.
   const std::vector<std::shared_ptr<storage::Slab>>& filled() const { return filled_; }
 
+  // How many rows with a vector have died: those of records that had expired, too.
+  std::uint64_t killed_rows() const { return killed_rows_; }
+
   // The collections of the next state. Call once.
   std::vector<std::shared_ptr<const CollectionView>> TakeCollections();
 
@@ -129,6 +132,7 @@ class Commit {
   PlacedBySlab placed_;
   std::vector<std::shared_ptr<storage::Slab>> created_;
   std::vector<std::shared_ptr<storage::Slab>> filled_;
+  std::uint64_t killed_rows_ = 0;
   WriteResult result_;
   bool changed_ = false;
   bool kept_ = false;

@@ -131,6 +131,12 @@ std::vector<std::shared_ptr<storage::Slab>> GroupCommit::filled() const {
   return slabs;
 }
 
+std::uint64_t GroupCommit::killed_rows() const {
+  std::uint64_t rows = 0;
+  for (const auto& commit : commits_) rows += commit->killed_rows();
+  return rows;
+}
+
 void GroupCommit::Keep() {
   for (const auto& commit : commits_) commit->Keep();
 }

@@ -46,6 +46,9 @@ class GroupCommit {
   std::vector<std::shared_ptr<storage::Slab>> touched() const;
   std::vector<std::shared_ptr<storage::Slab>> filled() const;
 
+  // How many rows with a vector have died.
+  std::uint64_t killed_rows() const;
+
   storage::CatalogBatch TakeBatch() { return catalog_.Take(); }
 
   // What the catalog holds once the batch is committed.

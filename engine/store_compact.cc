@@ -61,7 +61,6 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
 // In the background, less waste than this is worth no compaction, but in slabs that are
 // mostly waste.
 constexpr std::uint64_t kMinWasteBytes = 1u << 20;
-constexpr std::chrono::seconds kRetry{60};
 constexpr std::chrono::milliseconds kGiveWayStep{20};
 constexpr int kEraseWaits = 25;
 
@@ -228,39 +227,36 @@ bool StoreCore::WantsCompaction() const {
       [&](const auto& view) { return !JobsFor(*view, LimitsFor(*view, options_, run)).empty(); });
 }
 
-void StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
-  if (std::chrono::steady_clock::now() < no_compaction_before_) return;
+bool StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   engine::LowerPriority();
   CompactionOptions options;
   options.max_dead_share = options_.max_dead_share;
   options.bytes_per_second = options_.compact_bytes_per_second;
   // A job that is under way is given up, not held: others wait for its lock.
   options.go_on = [&] { return go_on() && !closing_ && !GivesWay(); };
-  CompactAllInBackground(options, [&] { return go_on() && !closing_; });
+  bool done = true;
+  for (const auto& [number, name] : CollectionNames()) {
+    Status compacted;
+    do {
+      while (GivesWay() && go_on() && !closing_) std::this_thread::sleep_for(kGiveWayStep);
+      engine::CompactionRun run(options, options.go_on);
+      run.min_waste_bytes = kMinWasteBytes;
+      run.waits_for_space = true;
+      compacted = CompactCollection(number, run);
+    } while (compacted.code() == StatusCode::kCancelled && go_on() && !closing_);
+    if (compacted.code() == StatusCode::kCancelled) break;
+    if (compacted.ok() || compacted.code() == StatusCode::kCorruption) continue;  // told by the job
+    done = false;
+    if (!options_.log) continue;
+    options_.log(LogLevel::kWarning,
+                 "collection " + name + ": not compacted: " + compacted.ToString());
+  }
+  return done;
 }
 
 // Whether compactions of the background have to wait.
 bool StoreCore::GivesWay() const {
   return compaction_paused_ || sketch_calls_ != 0 || compact_calls_ != 0;
-}
-
-void StoreCore::CompactAllInBackground(const CompactionOptions& options,
-                                       const std::function<bool()>& go_on) {
-  for (const auto& [number, name] : CollectionNames()) {
-    Status done;
-    do {
-      while (GivesWay() && go_on()) std::this_thread::sleep_for(kGiveWayStep);
-      engine::CompactionRun run(options, options.go_on);
-      run.min_waste_bytes = kMinWasteBytes;
-      run.waits_for_space = true;
-      done = CompactCollection(number, run);
-    } while (done.code() == StatusCode::kCancelled && go_on());
-    if (done.code() == StatusCode::kCancelled) return;
-    if (done.ok() || done.code() == StatusCode::kCorruption) continue;  // told by the job
-    no_compaction_before_ = std::chrono::steady_clock::now() + kRetry;
-    if (!options_.log) continue;
-    options_.log(LogLevel::kWarning, "collection " + name + ": not compacted: " + done.ToString());
-  }
 }
 
 void StoreCore::Log(const CompactionRecord& record) const {

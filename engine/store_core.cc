@@ -190,10 +190,7 @@ void StoreCore::StartBackground() {
   if (options_.compaction) {
     compactor_ = std::make_unique<engine::Background>(
         "compacts", log,
-        [this](const std::function<bool()>& go_on) {
-          CompactInBackground(go_on);
-          return true;
-        },
+        [this](const std::function<bool()>& go_on) { return CompactInBackground(go_on); },
         kCompactionDelay);
     if (WantsCompaction()) compactor_->Wake();
   }

@@ -198,8 +198,8 @@ class StoreCore {
   void ForgetModel(std::uint32_t collection);
   bool WantsCompaction() const;
   bool GivesWay() const;
-  void CompactInBackground(const std::function<bool()>& go_on);
-  void CompactAllInBackground(const CompactionOptions& options, const std::function<bool()>& go_on);
+  // Returns whether it is done, as Background::Work.
+  bool CompactInBackground(const std::function<bool()>& go_on);
   void Log(const CompactionRecord& record) const;
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
@@ -276,8 +276,6 @@ class StoreCore {
 
   std::atomic<bool> compaction_paused_ = false;
   std::atomic<int> compact_calls_ = 0;  // of Compact: the background gives way
-  // Of the thread of compactor_.
-  std::chrono::steady_clock::time_point no_compaction_before_;
 
   // Null: not wanted. They stop first.
   std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up

@@ -124,12 +124,7 @@ void StoreCore::CommitGroup(const std::vector<engine::CommitRequest*>& group) {
   if (!commit.changed()) return;
   const Status committed = CommitChanges(commit, sync);
   if (committed.ok()) {
-    bool waste = !commit.filled().empty();
-    for (const engine::CommitRequest* const request : group) {
-      if (!request->result->ok()) continue;
-      const WriteResult& result = request->result->value();
-      waste |= result.replaced + result.deleted > 0;
-    }
+    const bool waste = commit.killed_rows() > 0 || !commit.filled().empty();
     if (compactor_ != nullptr && waste) compactor_->Wake();
     return;
   }

@@ -11,6 +11,7 @@
 
 #include "tests/engine/compaction_fixture.h"
 #include "tests/engine/log_lines.h"
+#include "tests/engine/test_clock.h"
 
 namespace quarry {
 namespace {
@@ -26,6 +27,7 @@ class BackgroundCompactionTest : public testing::Test {
 
   void Open(std::uint64_t bytes_per_second = 0) {
     OpenOptions options = ForCompaction();
+    options.now_unix_ms = [this] { return clock_.now(); };
     options.background = true;
     options.compact_bytes_per_second = bytes_per_second;
     options.log = log_.Sink();
@@ -52,6 +54,7 @@ class BackgroundCompactionTest : public testing::Test {
     })) << log_.text();
   }
 
+  TestClock clock_;
   LogLines log_;
   std::mt19937 rng_;
   Vectors queries_;
@@ -65,6 +68,18 @@ TEST_F(BackgroundCompactionTest, DeadRowsAreGivenUpByThemselves) {
   const auto before = Answers();
   WaitUntilCompacted();
   ExpectSame(Answers(), before);
+  ExpectSound(**store_);
+}
+
+// What has expired does not count as deleted: it was not there.
+TEST_F(BackgroundCompactionTest, RowsThatHadExpiredWhenTheyDiedAreGivenUp) {
+  Open();
+  const std::vector<Id> ids = EveryNth(2, 0, kRows);
+  const std::vector<std::int64_t> times(ids.size(), clock_.now() + 1);
+  ASSERT_OK(collection_->SetExpiry(ids, times, {.sync = false}));
+  clock_.Advance(1);
+  EXPECT_EQ(Value(Delete(*collection_, ids)).deleted, 0u);
+  WaitUntilCompacted();
   ExpectSound(**store_);
 }
 
