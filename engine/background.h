@@ -49,15 +49,21 @@ class Background {
 // Counts a call that background work gives way to, while it lives.
 class CountedCall {
  public:
-  explicit CountedCall(std::atomic<int>& calls) : calls_(calls) { ++calls_; }
+  //   waiting   what gave way to the last of them is woken at its end; null: nothing did
+  CountedCall(std::atomic<int>& calls, Background* waiting) : calls_(calls), waiting_(waiting) {
+    ++calls_;
+  }
   ~CountedCall() {
-    if (--calls_ == 0) calls_.notify_all();
+    if (--calls_ > 0) return;
+    calls_.notify_all();
+    if (waiting_ != nullptr) waiting_->Wake();
   }
   CountedCall(const CountedCall&) = delete;
   CountedCall& operator=(const CountedCall&) = delete;
 
  private:
   std::atomic<int>& calls_;
+  Background* const waiting_;
 };
 
 // Lets other threads have the processor and the disk before the calling one, from now

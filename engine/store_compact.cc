@@ -87,7 +87,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   }
   // It would hold up the syncs of the slabs that are written.
   const storage::RemovedFiles::Hold until_done(directory->removed_files());
-  const engine::CountedCall counted(compact_calls_);
+  const engine::CountedCall counted(compact_calls_, compactor_.get());
   const auto wanted = [&] { return !closing_ && (!options.go_on || options.go_on()); };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
   run.workers = 0;
@@ -216,6 +216,11 @@ void StoreCore::ForgetModel(std::uint32_t collection) {
   last_pca_.erase(collection);
 }
 
+void StoreCore::PauseCompaction(bool pause) {
+  compaction_paused_ = pause;
+  if (!pause && compactor_ != nullptr && !forked()) compactor_->Wake();
+}
+
 bool StoreCore::WantsCompaction() const {
   CompactionOptions options;
   options.max_dead_share = options_.max_dead_share;
@@ -236,14 +241,10 @@ bool StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   options.go_on = [&] { return go_on() && !closing_ && !GivesWay(); };
   bool done = true;
   for (const auto& [number, name] : CollectionNames()) {
-    Status compacted;
-    do {
-      while (GivesWay() && go_on() && !closing_) std::this_thread::sleep_for(kGiveWayStep);
-      engine::CompactionRun run(options, options.go_on);
-      run.min_waste_bytes = kMinWasteBytes;
-      run.waits_for_space = true;
-      compacted = CompactCollection(number, run);
-    } while (compacted.code() == StatusCode::kCancelled && go_on() && !closing_);
+    engine::CompactionRun run(options, options.go_on);
+    run.min_waste_bytes = kMinWasteBytes;
+    run.waits_for_space = true;
+    const Status compacted = CompactCollection(number, run);
     if (compacted.code() == StatusCode::kCancelled) break;
     if (compacted.ok() || compacted.code() == StatusCode::kCorruption) continue;  // told by the job
     done = false;
@@ -254,7 +255,8 @@ bool StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   return done;
 }
 
-// Whether compactions of the background have to wait.
+// Whether compactions of the background have to wait. What they give way to wakes them at
+// its end.
 bool StoreCore::GivesWay() const {
   return compaction_paused_ || sketch_calls_ != 0 || compact_calls_ != 0;
 }

@@ -85,7 +85,7 @@ class StoreCore {
   // In store_compact.cc, as Store::Compact; of one collection, if it is given.
   Result<CompactionResult> Compact(std::optional<std::uint32_t> collection,
                                    const CompactionOptions& options);
-  void PauseCompaction(bool pause) { compaction_paused_ = pause; }
+  void PauseCompaction(bool pause);
 
   // In store_verify.cc.
   Result<VerifyReport> Verify(const VerifyOptions& options) const;
@@ -244,7 +244,8 @@ class StoreCore {
   // Held while the sketches of one slab are made, or one compaction replaces slabs;
   // taken before write_mutex_.
   engine::FairMutex sketch_mutex_;
-  // Of SetSketches, waiting or at work: the background thread gives way to them.
+  // Of SetSketches, waiting or at work: threads of the background and calls of Compact
+  // give way to them.
   std::atomic<int> sketch_calls_ = 0;
   std::map<std::uint32_t, std::optional<engine::LearntPca>> last_pca_;  // by collection
 
@@ -254,7 +255,7 @@ class StoreCore {
   // through their State: Close lets go of them here.
   std::shared_ptr<storage::Directory> directory_;
   std::shared_ptr<storage::Catalog> catalog_;
-  format::StoreState store_state_;  // as committed
+  format::StoreState store_state_;  // as committed; but next_slab, which compactions raise before
   std::string poison_;              // why writes are refused; empty: they are not
   bool gave_up_ = false;            // they are, since an exception ended a commit
   std::unique_ptr<storage::Witness> witness_;

@@ -235,7 +235,7 @@ void StoreCore::MakeSketchesInBackground(const std::function<bool()>& go_on) {
 Status StoreCore::SetSketches(std::uint32_t collection, SketchPolicy policy,
                               const SketchOptions& options) {
   QUARRY_TRY(CheckUsable());
-  const engine::CountedCall counted(sketch_calls_);
+  const engine::CountedCall counted(sketch_calls_, compactor_.get());
   QUARRY_TRY(ChangePolicy(collection, policy));
   return MakeSketches(collection, /*active=*/true, 0, options);
 }

@@ -39,6 +39,8 @@ class BackgroundCompactionTest : public testing::Test {
   }
   void KillHalf() { ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows))); }
   CompactionAnswers Answers() const { return CompactionAnswers::Of(*collection_, queries_); }
+  // Until so many jobs have begun.
+  void WaitForJobs(std::size_t n) { EXPECT_TRUE(log_.WaitFor(": compacting ", n)) << log_.text(); }
   // Until the store has no more waste than it allows, or too little to be worth it.
   void WaitUntilCompacted() {
     EXPECT_TRUE(log_.WaitUntil([&] {
@@ -74,6 +76,9 @@ TEST_F(BackgroundCompactionTest, DeadRowsAreGivenUpByThemselves) {
 // What has expired does not count as deleted: it was not there.
 TEST_F(BackgroundCompactionTest, RowsThatHadExpiredWhenTheyDiedAreGivenUp) {
   Open();
+  collection_.reset();
+  store_->Reopen();  // what filled slabs woke has ended
+  collection_.emplace(store_->Get("c"));
   const std::vector<Id> ids = EveryNth(2, 0, kRows);
   const std::vector<std::int64_t> times(ids.size(), clock_.now() + 1);
   ASSERT_OK(collection_->SetExpiry(ids, times, {.sync = false}));
@@ -145,6 +150,20 @@ TEST_F(BackgroundCompactionTest, SetSketchesWaitsForNoLongCallOfCompact) {
   stop = true;
   caller.join();
   EXPECT_THAT(compacted, Fails(StatusCode::kCancelled));
+}
+
+TEST_F(BackgroundCompactionTest, JobThatGaveWayIsBegunAgain) {
+  Open(/*bytes_per_second=*/1);
+  KillHalf();
+  WaitForJobs(1);
+  ASSERT_OK(collection_->SetSketches(SketchPolicy::kI8));
+  WaitForJobs(2);
+  CompactionOptions options;
+  options.go_on = [] { return false; };
+  EXPECT_THAT((*store_)->Compact(options), Fails(StatusCode::kCancelled));
+  WaitForJobs(3);
+  collection_.reset();
+  store_->Close();
 }
 
 TEST_F(BackgroundCompactionTest, PausedStoreCompactsOnRequestOnlyAndIsClosedAsEver) {

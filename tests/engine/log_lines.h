@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -25,9 +26,15 @@ class LogLines {
     };
   }
 
-  // Whether a line with these words has come, or comes within kPatience.
-  bool WaitFor(std::string_view words) {
-    return WaitUntil([&] { return text_.find(words) != std::string::npos; });
+  // Whether these words have come so many times, or come within kPatience.
+  bool WaitFor(std::string_view words, std::size_t times = 1) {
+    return WaitUntil([&] {
+      std::size_t found = 0;
+      for (std::size_t at = text_.find(words); at != std::string::npos; ++found) {
+        at = text_.find(words, at + words.size());
+      }
+      return found >= times;
+    });
   }
   // Whether this comes true within kPatience: looked at before and after each line. It
   // must not log.
