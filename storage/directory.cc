@@ -178,6 +178,11 @@ Status Directory::Synced(Status status) {
   return sync_failure_;
 }
 
+Status Directory::SyncNames(const std::string& path) {
+  QUARRY_ASSIGN(const auto names, vfs_.OpenDirectory(path));
+  return Synced(names->Sync());
+}
+
 Status Directory::sync_failure() const {
   const std::lock_guard lock(failure_mutex_);
   return sync_failure_;
@@ -226,7 +231,7 @@ Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
     QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
     removed = true;
   }
-  return removed ? Synced(vfs_.SyncDirectory(slabs_path())) : Status::Ok();
+  return removed ? SyncNames(slabs_path()) : Status::Ok();
 }
 
 }  // namespace quarry::storage

@@ -87,7 +87,10 @@ class Directory {
   // Passes on what a sync of any of its files or directories returned, and remembers
   // the first failure: from then on nothing may be written. Thread-safe.
   Status Synced(Status status);
-  // That failure, or OK. Thread-safe.
+  // Makes names in one of its directories durable. One that cannot be opened is no failed
+  // sync: it can be tried again. Thread-safe.
+  Status SyncNames(const std::string& path);
+  // The first failed sync, or OK. Thread-safe.
   Status sync_failure() const;
 
   // Of planes that are written to.

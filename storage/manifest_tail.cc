@@ -26,7 +26,7 @@ Status CutAt(Directory& directory, const std::string& path, const File& manifest
   QUARRY_TRY(file->WriteAt(0, contents));
   QUARRY_TRY(directory.Synced(file->Sync()));
   QUARRY_TRY(vfs.Rename(cut, path));
-  return directory.Synced(vfs.SyncDirectory(directory.catalog_path()));
+  return directory.SyncNames(directory.catalog_path());
 }
 
 }  // namespace

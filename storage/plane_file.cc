@@ -22,7 +22,7 @@ Result<PlaneFile> Fill(Directory& directory, const format::PlaneHeader& header,
   QUARRY_TRY(file->WriteAt(0, format::EncodePlaneHeader(header)));
   QUARRY_TRY(directory.Synced(file->Sync()));
   if (!Seeded(SeededBug::kNameOfSlabNotSynced)) {
-    QUARRY_TRY(directory.Synced(directory.vfs().SyncDirectory(directory.slabs_path())));
+    QUARRY_TRY(directory.SyncNames(directory.slabs_path()));
   }
   QUARRY_ASSIGN(auto mapping, directory.vfs().Map(path, bytes));
   return PlaneFile{header, std::move(file), std::move(mapping)};

@@ -140,6 +140,20 @@ class PosixFile final : public File {
   std::string path_;
 };
 
+class PosixNames final : public Names {
+ public:
+  PosixNames(Descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Status Sync() override {
+    if (::fsync(fd_.get()) != 0) return FailedSync("sync directory", path_);
+    return Status::Ok();
+  }
+
+ private:
+  Descriptor fd_;
+  std::string path_;
+};
+
 class PosixLock final : public Lock {
  public:
   explicit PosixLock(Descriptor fd) : fd_(std::move(fd)) {}
@@ -184,10 +198,9 @@ class PosixVfs final : public Vfs {
     return Status::Ok();
   }
 
-  Status SyncDirectory(const std::string& path) override {
-    QUARRY_ASSIGN(const Descriptor fd, OpenDescriptor(path, O_RDONLY | O_DIRECTORY));
-    if (::fsync(fd.get()) != 0) return FailedSync("sync directory", path);
-    return Status::Ok();
+  Result<std::unique_ptr<Names>> OpenDirectory(const std::string& path) override {
+    QUARRY_ASSIGN(Descriptor fd, OpenDescriptor(path, O_RDONLY | O_DIRECTORY));
+    return std::unique_ptr<Names>(new PosixNames(std::move(fd), path));
   }
 
   Status Remove(const std::string& path) override {
@@ -247,6 +260,11 @@ class PosixVfs final : public Vfs {
 };
 
 }  // namespace
+
+Status Vfs::SyncDirectory(const std::string& path) {
+  QUARRY_ASSIGN(const auto names, OpenDirectory(path));
+  return names->Sync();
+}
 
 Vfs& Vfs::Posix() {
   static PosixVfs* const vfs = new PosixVfs;  // never destroyed: slabs may outlive main

@@ -93,6 +93,16 @@ class Lock {
   virtual ~Lock() = default;
 };
 
+// The names in an open directory. Closed when destroyed.
+class Names {
+ public:
+  virtual ~Names() = default;
+
+  // Makes those created, renamed and removed before durable (fsync). After an error
+  // nothing may be assumed of them.
+  virtual Status Sync() = 0;
+};
+
 class Vfs {
  public:
   virtual ~Vfs() = default;
@@ -117,8 +127,13 @@ class Vfs {
   // A directory of mode 0700. Errors: kAlreadyExists.
   virtual Status CreateDirectory(const std::string& path) = 0;
 
-  // Makes names created, renamed and removed in a directory durable (fsync).
-  virtual Status SyncDirectory(const std::string& path) = 0;
+  // Of a directory that is there. After an error nothing was tried: names are as durable
+  // as before.
+  virtual Result<std::unique_ptr<Names>> OpenDirectory(const std::string& path) = 0;
+
+  // Makes names in a directory durable. Errors: those of OpenDirectory and Names::Sync,
+  // which cannot be told apart.
+  Status SyncDirectory(const std::string& path);
 
   virtual Status Remove(const std::string& path) = 0;
   // An empty directory.

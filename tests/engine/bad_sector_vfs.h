@@ -32,7 +32,9 @@ class BadSectorVfs final : public storage::Vfs {
     return base_.LockFile(path, exclusive);
   }
   Status CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
-  Status SyncDirectory(const std::string& path) override { return base_.SyncDirectory(path); }
+  Result<std::unique_ptr<storage::Names>> OpenDirectory(const std::string& path) override {
+    return base_.OpenDirectory(path);
+  }
   Status Remove(const std::string& path) override { return base_.Remove(path); }
   Status RemoveDirectory(const std::string& path) override { return base_.RemoveDirectory(path); }
   Status Link(const std::string& existing, const std::string& name) override {

@@ -130,6 +130,18 @@ TEST_F(FailureTest, FailedSyncOfTheNameOfANewSlabMakesTheStoreReadOnly) {
   EXPECT_OK(Put(lake, 1));
 }
 
+// As when the process has no descriptor left: no sync has failed.
+TEST_F(FailureTest, DirectoryThatCannotBeOpenedRefusesTheWriteAndNoLaterOne) {
+  Collection lake = Create("lake");
+  vfs_.RefuseDirectories(true);
+  EXPECT_THAT(Put(lake, 1), FailsSaying(StatusCode::kIoError, Words{"refused, nothing is stored"}));
+  EXPECT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
+  vfs_.RefuseDirectories(false);
+  EXPECT_OK(Put(lake, 1));
+  Reopen();
+  EXPECT_EQ(Count(Get("lake")), 1u);
+}
+
 // The checksums of rows that are not durable are written over: only recovery has them.
 TEST_F(FailureTest, FailedAppendBehindUnsyncedRowsMakesTheStoreReadOnly) {
   Collection lake = Create("lake");

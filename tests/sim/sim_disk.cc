@@ -200,6 +200,15 @@ Error SimDisk::CreateDirectory(const std::string& path) {
   return Error::kNone;
 }
 
+Error SimDisk::OpenDirectory(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (const Error error = FaultOf(Call::kRead, "open directory " + path); error != Error::kNone)
+    return error;
+  const auto found = names_.find(Normal(path));
+  const bool there = found != names_.end() && found->second.is_directory;
+  return there ? Error::kNone : Error::kNotFound;
+}
+
 Error SimDisk::SyncDirectory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (const Error error = FaultOf(Call::kSync, "sync directory " + path); error != Error::kNone) {

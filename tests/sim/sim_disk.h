@@ -69,6 +69,7 @@ class SimDisk {
   // `replace`: a file of this name goes.
   Error Create(const std::string& path, bool replace, std::shared_ptr<File>* file);
   Error CreateDirectory(const std::string& path);
+  Error OpenDirectory(const std::string& path);
   Error SyncDirectory(const std::string& path);
   Error Remove(const std::string& path);
   Error Rename(const std::string& from, const std::string& to);

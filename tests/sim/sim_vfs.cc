@@ -50,6 +50,16 @@ class SimFile final : public storage::File {
   const std::string path_;
 };
 
+class SimNames final : public storage::Names {
+ public:
+  SimNames(SimDisk& disk, std::string path) : disk_(disk), path_(std::move(path)) {}
+  Status Sync() override { return ToStatus(disk_.SyncDirectory(path_), "sync directory", path_); }
+
+ private:
+  SimDisk& disk_;
+  const std::string path_;
+};
+
 class SimMapping final : public storage::Mapping {
  public:
   SimMapping(std::shared_ptr<const std::byte> bytes, std::uint64_t size)
@@ -111,8 +121,10 @@ Result<std::unique_ptr<storage::Lock>> SimVfs::LockFile(const std::string& path,
 Status SimVfs::CreateDirectory(const std::string& path) {
   return ToStatus(disk_.CreateDirectory(path), "create directory", path);
 }
-Status SimVfs::SyncDirectory(const std::string& path) {
-  return ToStatus(disk_.SyncDirectory(path), "sync directory", path);
+Result<std::unique_ptr<storage::Names>> SimVfs::OpenDirectory(const std::string& path) {
+  const Error error = disk_.OpenDirectory(path);
+  if (error != Error::kNone) return ToStatus(error, "open directory", path);
+  return std::unique_ptr<storage::Names>(new SimNames(disk_, path));
 }
 Status SimVfs::Remove(const std::string& path) {
   return ToStatus(disk_.Remove(path), "remove", path);

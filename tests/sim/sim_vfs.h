@@ -21,7 +21,7 @@ class SimVfs final : public storage::Vfs {
                                                 std::uint64_t bytes) override;
   Result<std::unique_ptr<storage::Lock>> LockFile(const std::string& path, bool exclusive) override;
   Status CreateDirectory(const std::string& path) override;
-  Status SyncDirectory(const std::string& path) override;
+  Result<std::unique_ptr<storage::Names>> OpenDirectory(const std::string& path) override;
   Status Remove(const std::string& path) override;
   // No workload removes directories. File systems without links are copied on.
   Status RemoveDirectory(const std::string& path) override {

@@ -48,8 +48,13 @@ class FailingVfs final : public storage::Vfs {
   Status CreateDirectory(const std::string& path) override {
     return Fails() ? status_ : base_.CreateDirectory(path);
   }
-  Status SyncDirectory(const std::string& path) override {
-    return Fails() ? status_ : base_.SyncDirectory(path);
+  // From now on directories cannot be opened, as without descriptors, or again.
+  void RefuseDirectories(bool refuse) { refuse_directories_ = refuse; }
+  Result<std::unique_ptr<storage::Names>> OpenDirectory(const std::string& path) override {
+    if (refuse_directories_) return Status::IoError("open " + path + ": refused by the test");
+    auto names = base_.OpenDirectory(path);
+    if (!names.ok()) return names.status();
+    return std::unique_ptr<storage::Names>(new FailingNames(*this, *std::move(names)));
   }
   // Cleaning up goes on when all else fails.
   Status Remove(const std::string& path) override { return base_.Remove(path); }
@@ -105,6 +110,17 @@ class FailingVfs final : public storage::Vfs {
     std::unique_ptr<storage::File> base_;
   };
 
+  class FailingNames final : public storage::Names {
+   public:
+    FailingNames(FailingVfs& vfs, std::unique_ptr<storage::Names> base)
+        : vfs_(vfs), base_(std::move(base)) {}
+    Status Sync() override { return vfs_.Fails() ? vfs_.status_ : base_->Sync(); }
+
+   private:
+    FailingVfs& vfs_;
+    std::unique_ptr<storage::Names> base_;
+  };
+
   bool Fails() {
     if (left_ < 0) return false;
     if (left_ > 0) {
@@ -119,6 +135,7 @@ class FailingVfs final : public storage::Vfs {
   std::optional<std::uint64_t> free_bytes_;  // unset: what there is
   std::set<std::string> unsynced_;
   bool refuse_links_ = false;
+  bool refuse_directories_ = false;
   int left_ = -1;  // negative: nothing fails
   bool failed_ = false;
   Status status_;
