@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <string>
 #include <utility>
 
 #include "format/status_macros.h"
@@ -23,21 +24,24 @@ class Copy {
 
   // Errors: as CopyLiveRows. `block` is the one it was at.
   Status Take(const SlabView& source, std::uint64_t& block) {
-    reading_ = true;
     const auto header = source.slab->HeaderOf(format::PlaneKind::kBase);
-    QUARRY_ASSIGN(const auto plane, storage::PlaneReader::Open(*source.slab->directory(), header));
-    reading_ = false;
+    const auto plane = storage::PlaneReader::Open(*source.slab->directory(), header);
+    if (!plane.ok()) {
+      // A file that cannot be opened for now, as when too many are, is as sound as before.
+      damaged_ = plane.status().code() == StatusCode::kCorruption;
+      return plane.status();
+    }
     const std::uint32_t block_rows = source.slab->block_rows();
     for (block = 0; block * block_rows < source.rows; ++block) {
       const auto first = static_cast<std::uint32_t>(block * block_rows);
       const std::uint32_t count = std::min(block_rows, source.rows - first);
-      QUARRY_TRY(TakeBlock(source, plane, first, count));
+      QUARRY_TRY(TakeBlock(source, *plane, first, count));
     }
     return Status::Ok();
   }
 
-  // Whether the last failure was one of reading a source.
-  bool reading() const { return reading_; }
+  // Whether the last failure was that of a source whose rows are not what was written.
+  bool damaged() const { return damaged_; }
 
  private:
   Status TakeBlock(const SlabView& source, const storage::PlaneReader& plane, std::uint32_t first,
@@ -45,18 +49,17 @@ class Copy {
     std::uint32_t live = 0;
     for (std::uint32_t i = 0; i < count; ++i) live += IsLive(source, first + i);
     if (live == 0) return Status::Ok();
-    reading_ = true;
-    QUARRY_TRY(
-        plane.ReadBlock(first / source.slab->block_rows(), source.rows, /*grows=*/false, block_));
+    const Status read =
+        plane.ReadBlock(first / source.slab->block_rows(), source.rows, /*grows=*/false, block_);
+    if (!read.ok()) return Damaged(read.message());
     const std::size_t row_bytes = source.slab->row_bytes();
     for (std::uint32_t i = 0; i < count; ++i) {
       if (block_.rows[i] < next_row_) {
-        return Status::Corruption("slab " + std::to_string(source.slab->number()) +
-                                  ": row numbers do not rise");
+        return Damaged("slab " + std::to_string(source.slab->number()) +
+                       ": row numbers do not rise");
       }
       next_row_ = block_.rows[i] + 1;
     }
-    reading_ = false;
     for (std::uint32_t i = 0; i < count; ++i) {
       if (!IsLive(source, first + i)) continue;
       QUARRY_TRY(writer_.Add(block_.rows[i], block_.scales.empty() ? 1 : block_.scales[i],
@@ -65,6 +68,11 @@ class Copy {
     }
     on_rows_(live);
     return throttle_.Add((count + live) * row_bytes);
+  }
+
+  Status Damaged(const std::string& message) {
+    damaged_ = true;
+    return Status::Corruption(message);
   }
 
   static bool IsLive(const SlabView& source, std::uint32_t position) {
@@ -76,7 +84,7 @@ class Copy {
   const std::function<void(std::uint64_t)>& on_rows_;
   storage::PlaneReader::Block block_;
   std::uint64_t next_row_ = 0;
-  bool reading_ = false;
+  bool damaged_ = false;
 };
 
 }  // namespace
@@ -106,7 +114,7 @@ Result<std::shared_ptr<storage::Slab>> CopyLiveRows(
     std::uint64_t block = 0;
     const Status taken = copy.Take(sources[i], block);
     if (taken.ok()) continue;
-    if (copy.reading()) {
+    if (copy.damaged()) {
       const std::uint32_t block_rows = sources[i].slab->block_rows();
       const auto first = static_cast<std::uint32_t>(block * block_rows);
       damaged = DamagedBlock{i, first, std::min(block_rows, sources[i].rows - first)};

@@ -24,7 +24,7 @@ format::PlaneHeader HeaderFor(const CollectionView& view, const std::string& sto
 // Whether slabs of a collection with so many rows have an i8 sketch.
 bool HasSketch(const CollectionView& view, const format::PlaneHeader& header);
 
-// A block of a source that is not what was written.
+// A block of a source that is not what was written, or cannot be read.
 struct DamagedBlock {
   std::size_t source = 0;
   std::uint32_t position = 0;  // the first
@@ -39,7 +39,7 @@ struct DamagedBlock {
 //   sequence   of the commit that its block records speak of
 //   throttle   told of bytes read and written
 //   on_rows    told of rows that are done, now and then
-//   damaged    set when a source is damaged
+//   damaged    set when a source is damaged: the failure is then kCorruption
 // Memory: what one write takes, 4 MiB or 64 rows, and a block.
 // Errors: kCancelled; kAlreadyExists (the number); kNoSpace; kIoError; kCorruption. No
 // file is left behind.

@@ -12,6 +12,7 @@
 
 #include "engine/store_core.h"
 #include "format/plane.h"
+#include "tests/engine/bad_sector_vfs.h"
 #include "tests/engine/compaction_fixture.h"
 #include "tests/file_bytes.h"
 #include "tests/storage/failing_vfs.h"
@@ -47,7 +48,7 @@ class CompactionFailureTest : public testing::Test {
       const std::lock_guard lock(log_mutex_);
       if (level == LogLevel::kError) errors_.emplace_back(line);
     };
-    core_ = Value(StoreCore::Open(vfs_, path(), options));
+    core_ = Value(StoreCore::Open(sectors_, path(), options));
   }
   void Reopen() {
     vfs_.FailAfter(-1, Status::Ok());
@@ -74,6 +75,7 @@ class CompactionFailureTest : public testing::Test {
 
   const TempDir directory_;
   FailingVfs vfs_;
+  BadSectorVfs sectors_{vfs_};
   std::mutex log_mutex_;
   std::vector<std::string> errors_;  // guarded by log_mutex_
   std::shared_ptr<StoreCore> core_;
@@ -168,14 +170,20 @@ TEST_F(CompactionFailureTest, TombstonesOfRowsThatAreGoneGoWithThem) {
 
 class DamagedCompactionTest : public CompactionFailureTest {
  protected:
+  std::string FileOf(std::size_t slab) const {
+    const auto number = Value(Get().Info()).slabs[slab].number;
+    return path() + "/slabs/" + std::to_string(number) + ".base";
+  }
+  static std::uint64_t CodesOffset(const std::string& bytes) {
+    return Value(format::DecodePlaneHeader(std::as_bytes(std::span(bytes)), bytes.size()))
+        .layout()
+        .codes_offset;
+  }
   // Damages the first codes of a slab.
   void Damage(std::size_t slab) {
-    const auto number = Value(Get().Info()).slabs[slab].number;
-    const std::string file = path() + "/slabs/" + std::to_string(number) + ".base";
+    const std::string file = FileOf(slab);
     const std::string bytes = FileBytes(file);
-    const auto header =
-        Value(format::DecodePlaneHeader(std::as_bytes(std::span(bytes)), bytes.size()));
-    const auto offset = header.layout().codes_offset;
+    const std::uint64_t offset = CodesOffset(bytes);
     std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
     stream.seekp(static_cast<std::streamoff>(offset));
     stream.put(static_cast<char>(bytes[offset] ^ 1));
@@ -218,6 +226,31 @@ TEST_F(DamagedCompactionTest, DamageThatOnlyDeadRowsHaveIsLeftBehind) {
   ExpectSame(Answers(), before);
   const auto report = Value(core_->Verify({}));
   EXPECT_TRUE(report.damages.empty());
+}
+
+TEST_F(DamagedCompactionTest, BlockThatCannotBeReadIsPassedOverAsDamaged) {
+  KillHalf();
+  const std::string file = FileOf(2);
+  const std::uint64_t offset = CodesOffset(FileBytes(file));
+  sectors_.FailReads(file, offset, offset);
+  EXPECT_THAT(Compact(),
+              FailsSaying(StatusCode::kCorruption, Words{"collection c", "input/output error"}));
+  EXPECT_OK(Compact());  // the others
+  EXPECT_THAT(Get().Search(queries_[0], {.k = 3}),
+              FailsSaying(StatusCode::kCorruption, Words{"rows"}));
+}
+
+// As when the process has too many files open: searches read what is mapped.
+TEST_F(DamagedCompactionTest, SlabThatCannotBeOpenedForNowIsNotDamaged) {
+  KillHalf();
+  const auto before = Answers();
+  sectors_.FailOpens(FileOf(1));
+  EXPECT_THAT(Compact(), FailsSaying(StatusCode::kIoError, Words{"too many open files"}));
+  ExpectSame(Answers(), before);
+  sectors_.FailOpens("");
+  EXPECT_OK(Compact());
+  EXPECT_EQ(DeadIn(Get()), 0u);
+  ExpectSame(Answers(), before);
 }
 
 }  // namespace

@@ -135,7 +135,8 @@ TEST_F(VerifyTest, BadSectorIsDamageOfItsBlock) {
   const std::string name = "slabs/1.base";
   const format::PlaneLayout layout = store().HeaderOf(name).layout();
   const std::uint64_t at = layout.codes_offset + layout.block_rows * layout.row_bytes + 100;
-  BadSectorVfs vfs(name, at, at);
+  BadSectorVfs vfs;
+  vfs.FailReads(name, at, at);
   std::vector<Status> problems;
   const auto directory = Value(storage::Directory::OpenDamaged(vfs, store().path(), problems));
   storage::CatalogOptions options;
