@@ -25,6 +25,7 @@ class Planner {
   }
 
   std::vector<CompactionJob> Plan() {
+    TakeDead();
     TakeWasteful();
     MergeSmall();
     return std::move(jobs_);
@@ -34,6 +35,22 @@ class Planner {
   bool WastesTooMuch() const {
     return waste_ > 0 && waste_ >= limits_.min_waste_rows &&
            static_cast<double>(waste_) > limits_.max_waste * static_cast<double>(capacity_);
+  }
+
+  // Slabs without live rows: to unlist them needs no space, so nothing is copied with them.
+  void TakeDead() {
+    for (std::size_t first = 0; first < slabs_.size();) {
+      CompactionJob job{first, 0, 0};
+      while (first < slabs_.size() && !taken_[first] && slabs_[first].live == 0) {
+        ++job.count;
+        ++first;
+      }
+      if (job.count != 0) {
+        Take(job);
+      } else {
+        ++first;
+      }
+    }
   }
 
   // Largest share of waste first.

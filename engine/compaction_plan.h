@@ -38,7 +38,8 @@ struct CompactionJob {
   friend bool operator==(const CompactionJob&, const CompactionJob&) = default;
 };
 
-// Jobs that have no slab in common, most useful first. Afterwards:
+// Jobs that have no slab in common: first those of slabs without live rows, which free space
+// and need none, then those with the largest share of waste. Afterwards:
 //  - no slab that is not fixed is mostly waste;
 //  - those that are not fixed have no more than max_waste of their capacity, or
 //    min_waste_rows, to waste.

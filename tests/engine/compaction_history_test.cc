@@ -113,7 +113,7 @@ TEST_F(CompactionHistoryTest, ReopenedStoreGoesOn) {
   const StoreInfo after = Info();
   EXPECT_EQ(after.written_bytes, 2 * before.written_bytes);
   EXPECT_GT(after.compacted_bytes, before.compacted_bytes);
-  ASSERT_EQ(after.compactions.size(), 2u);
+  ASSERT_GT(after.compactions.size(), before.compactions.size());
   EXPECT_EQ(after.compactions[0].ended, before.compactions[0].ended);
 }
 
@@ -244,7 +244,9 @@ TEST_F(CompactionHistoryTest, StoreOfALibraryThatDidNotCountHasNone) {
   ExpectSound(*store_);
   collection_.emplace(store_.Get("c"));
   const CompactionResult result = WriteAndCompact(*collection_);
-  EXPECT_EQ(Info().compactions.size(), 1u);
+  std::uint64_t slabs = 0;
+  for (const CompactionRecord& record : Info().compactions) slabs += record.slabs;
+  EXPECT_EQ(slabs, result.slabs_read);
   EXPECT_EQ(Info().compacted_bytes, result.bytes_written + result.catalog_bytes);
 }
 

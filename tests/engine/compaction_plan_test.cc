@@ -151,6 +151,39 @@ TEST(CompactionPlanTest, SlabsWithoutLiveRowsGoFirst) {
   EXPECT_EQ(jobs[1], (CompactionJob{0, 1, 300}));
 }
 
+// What frees space needs none: it does not wait for a neighbour's copy.
+TEST(CompactionPlanTest, SlabsWithoutLiveRowsAreJobsOfTheirOwn) {
+  const std::vector<SlabLoad> slabs = {{1000, 1000, false},
+                                       {1000, 0, false},
+                                       {1000, 300, false},
+                                       {1000, 450, false},
+                                       {1000, 1000, false}};
+  const std::vector<CompactionJob> expected = {{1, 1, 0}, {2, 2, 750}};
+  EXPECT_EQ(PlanCompaction(slabs, {.slab_rows = kSlabRows}), expected);
+}
+
+TEST(CompactionPlanTest, JobsThatNeedNoSpaceComeFirstAndWithoutOthers) {
+  RandomSlabs random;
+  for (int round = 0; round < 3000; ++round) {
+    const auto slabs = random.Draw();
+    const auto jobs = PlanCompaction(slabs, {.slab_rows = kSlabRows});
+    bool copies = false;
+    std::size_t freed = 0;
+    for (const CompactionJob& job : jobs) {
+      ASSERT_FALSE(copies && job.live == 0);
+      copies |= job.live > 0;
+      for (std::size_t i = job.first; i < job.first + job.count; ++i) {
+        ASSERT_EQ(slabs[i].live == 0, job.live == 0);
+      }
+      freed += job.live == 0 ? job.count : 0;
+    }
+    const auto dead = std::count_if(slabs.begin(), slabs.end(), [](const SlabLoad& slab) {
+      return slab.live == 0 && !slab.fixed;
+    });
+    ASSERT_EQ(freed, static_cast<std::size_t>(dead));
+  }
+}
+
 TEST(CompactionPlanTest, LittleWasteWaits) {
   const std::vector<SlabLoad> slabs = {{100, 60, false}};
   EXPECT_TRUE(PlanCompaction(slabs, {.slab_rows = kSlabRows, .min_waste_rows = 41}).empty());
