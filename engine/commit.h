@@ -32,7 +32,12 @@ struct CommitContext {
   std::int64_t now_unix_ms = 0;     // records that are due by then are not there
 };
 
-// Whether `needed_bytes` more leave the reserve free. Errors: kNoSpace, kIoError.
+// What a commit is about: freeing space may use the reserve, which is there for that.
+enum class SpaceUse : std::uint8_t { kTakes, kFrees };
+
+// Whether `needed_bytes` more leave `reserve_bytes` free.
+//   what   that needs them: "a write"
+// Errors: kNoSpace, kIoError.
 Status CheckSpace(storage::Directory& directory, std::string_view what, std::uint64_t needed_bytes,
                   std::uint64_t reserve_bytes);
 

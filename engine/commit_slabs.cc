@@ -34,9 +34,12 @@ Status CheckSpace(storage::Directory& directory, std::string_view what, std::uin
     QUARRY_ASSIGN(free, directory.FreeBytes());
   }
   if (enough(free)) return Status::Ok();
-  return Status::NoSpace(std::string(what) + " of " + std::to_string(needed_bytes) +
-                         " bytes would leave less than " + std::to_string(reserve_bytes) + " of " +
-                         std::to_string(free) + " free bytes");
+  const std::string beside = reserve_bytes == 0
+                                 ? ""
+                                 : " beside the reserve of " + std::to_string(reserve_bytes) +
+                                       " (OpenOptions::reserve_bytes)";
+  return Status::NoSpace(std::string(what) + " needs " + std::to_string(needed_bytes) + " bytes" +
+                         beside + "; the file system has " + std::to_string(free) + " free");
 }
 
 Status Commit::PlaceVectors(Draft& draft, const Prepared& op, std::uint64_t first_row) {

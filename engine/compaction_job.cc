@@ -276,7 +276,7 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
   Status committed;
   try {
-    committed = CommitList(std::move(batch), next, std::move(list));
+    committed = CommitList(std::move(batch), next, std::move(list), engine::SpaceUse::kFrees);
   } catch (...) {  // std::bad_alloc: nobody knows how far it came
     copy.kept = true;
     Poison(Status::ReadOnly("no memory was left while a compaction was committed"));

@@ -55,6 +55,13 @@ class Staging {
   storage::StagedRows staged_;
 };
 
+// Deletes free space, once it is compacted.
+bool FreesSpace(const std::vector<Prepared>& operations) {
+  return std::all_of(operations.begin(), operations.end(), [](const Prepared& operation) {
+    return operation.kind == Batch::Operation::Kind::kDelete;
+  });
+}
+
 }  // namespace
 
 GroupCommit::GroupCommit(const CommitContext& context, std::shared_ptr<const State> base,
@@ -73,7 +80,7 @@ Result<WriteResult> GroupCommit::Add(const std::vector<Prepared>& operations, st
   }
   QUARRY_TRY(commit->Finish(bytes));
   QUARRY_TRY(CheckSpace(*context_.directory, "a write", catalog_.bytes() + commit->batch().bytes(),
-                        context_.reserve_bytes));
+                        FreesSpace(operations) ? 0 : context_.reserve_bytes));
   catalog_.Add(std::move(commit->batch()));
   store_state_ = commit->store_state();
   last_ = std::make_shared<const State>(context_.store_uuid, store_state_.sequence,

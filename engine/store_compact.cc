@@ -207,7 +207,7 @@ Status StoreCore::Seal(std::uint32_t collection, double max_dead_share, bool era
             format::Encode(engine::StateOf(*view, store_state_.sequence + 1)));
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
-  return CommitList(std::move(batch), store_state_, std::move(list));
+  return CommitList(std::move(batch), store_state_, std::move(list), engine::SpaceUse::kFrees);
 }
 
 // What was learnt from vectors that are erased now.

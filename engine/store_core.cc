@@ -290,10 +290,6 @@ Status StoreCore::CheckWritable() const {
   return Status::ReadOnly("an earlier write or sync failed (" + why + "); reopen the store");
 }
 
-Status StoreCore::CheckSpace(std::uint64_t needed_bytes) const {
-  return engine::CheckSpace(*directory_, "a write", needed_bytes, options_.reserve_bytes);
-}
-
 Result<std::shared_ptr<const engine::State>> StoreCore::StateFor(
     const std::shared_ptr<const Snapshot>& snapshot) const {
   QUARRY_TRY(CheckUsable());
@@ -362,7 +358,7 @@ Status StoreCore::DropCollection(std::string_view name) {
           directory_->plane_path(slab.slab->number(), format::PlaneKind::kBase)));
     }
   }
-  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
+  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list), engine::SpaceUse::kFrees));
   catalog_->CollectionDropped(view->number);
   for (const engine::SlabView& slab : view->slabs) engine::MarkObsolete(slab);
   if (background_ != nullptr) background_->Wake();

@@ -21,6 +21,7 @@
 #include "engine/alarm.h"
 #include "engine/background.h"
 #include "engine/checkpoint_plan.h"
+#include "engine/commit.h"
 #include "engine/commit_queue.h"
 #include "engine/compaction_plan.h"
 #include "engine/compaction_run.h"
@@ -138,7 +139,6 @@ class StoreCore {
   Status CheckUsable() const;
   // REQUIRES: write_mutex_ is held
   Status CheckWritable() const;
-  Status CheckSpace(std::uint64_t needed_bytes) const;
   Status OpenCatalog();
   Status CheckWitness(std::uint64_t sequence);
   Status Create();
@@ -148,7 +148,8 @@ class StoreCore {
   void CommitGroup(const std::vector<engine::CommitRequest*>& group);
   Status CommitChanges(engine::GroupCommit& commit, bool sync);
   Status CommitList(storage::CatalogBatch batch, format::StoreState next,
-                    std::vector<std::shared_ptr<const engine::CollectionView>> list);
+                    std::vector<std::shared_ptr<const engine::CollectionView>> list,
+                    engine::SpaceUse use = engine::SpaceUse::kTakes);
   void MakeCurrent(const format::StoreState& next,
                    std::vector<std::shared_ptr<const engine::CollectionView>> list);
   void NoteDurable(storage::CatalogBatch& batch, std::uint64_t sequence) const;

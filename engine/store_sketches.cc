@@ -76,7 +76,7 @@ Status StoreCore::ChangeSlab(std::uint32_t collection, std::uint64_t slab,
 Status StoreCore::CheckSpaceForSketch(const format::PlaneLayout& layout) {
   const std::lock_guard lock(write_mutex_);
   QUARRY_TRY(CheckWritable());
-  return CheckSpace(layout.file_bytes);
+  return engine::CheckSpace(*directory_, "a sketch", layout.file_bytes, options_.reserve_bytes);
 }
 
 Status StoreCore::AddSketch(std::uint32_t collection, const SlabView& slab,
@@ -272,7 +272,9 @@ Status StoreCore::ChangePolicy(std::uint32_t collection, SketchPolicy policy) {
             format::Encode(engine::ManifestOf(*view)));
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
-  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list)));
+  const auto use =
+      format::WantsSketch(*schema) ? engine::SpaceUse::kTakes : engine::SpaceUse::kFrees;
+  QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list), use));
   return RemoveDropped(*before, *view);
 }
 

@@ -199,10 +199,14 @@ void StoreCore::MakeCurrent(const format::StoreState& next,
 
 // Commits a change of the list of collections.
 Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState next,
-                             std::vector<std::shared_ptr<const engine::CollectionView>> list) {
+                             std::vector<std::shared_ptr<const engine::CollectionView>> list,
+                             engine::SpaceUse use) {
   ++next.sequence;
   batch.Put(Family::kDefault, format::kStateKey, format::Encode(next));
-  if (const Status space = CheckSpace(batch.bytes()); !space.ok()) return Refused(space);
+  const Status space =
+      engine::CheckSpace(*directory_, "a write", batch.bytes(),
+                         use == engine::SpaceUse::kFrees ? 0 : options_.reserve_bytes);
+  if (!space.ok()) return Refused(space);
   if (const Status synced = SyncSlabs(); !synced.ok()) return Refused(synced);
   NoteDurable(batch, next.sequence);
   const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);

@@ -184,6 +184,40 @@ TEST_F(FailureTest, ANewSlabAndItsSketchLeaveTheReserve) {
   EXPECT_GE(above, taken);
 }
 
+TEST_F(FailureTest, ReserveIsForWhatFreesSpace) {
+  Collection lake = Create("lake");
+  Create("pond");
+  ASSERT_OK(Put(lake, 1, 64));
+  vfs_.SetFreeBytes(20u << 20);
+  EXPECT_THAT(
+      Put(lake, 100),
+      FailsSaying(StatusCode::kNoSpace, Words{"a write needs", "beside the reserve of 67108864",
+                                              "OpenOptions::reserve_bytes", "has 20971520 free"}));
+  EXPECT_THAT(core_->CreateCollection("sea", {.dim = kDim}), Fails(StatusCode::kNoSpace));
+  EXPECT_OK(Delete(lake, Numbers(1, 64)));
+  EXPECT_OK(core_->DropCollection("pond"));
+  EXPECT_OK(lake.SetSketches(SketchPolicy::kNone));
+  EXPECT_EQ(Value(core_->Compact(std::nullopt, {})).slabs_read, 1u);
+  EXPECT_TRUE(std::filesystem::is_empty(path() + "/slabs"));
+  vfs_.SetFreeBytes(10);
+  EXPECT_THAT(core_->DropCollection("lake"),
+              FailsSaying(StatusCode::kNoSpace, Words{"a write needs", "has 10 free"}));
+}
+
+TEST_F(FailureTest, BatchThatDeletesAndAddsLeavesTheReserve) {
+  Collection lake = Create("lake");
+  ASSERT_OK(Put(lake, 1, 64));
+  vfs_.SetFreeBytes(20u << 20);
+  const std::vector<Id> ids = Numbers(1, 1);
+  const std::vector<std::string_view> metadata = {"{}"};
+  Batch batch;
+  batch.Delete(lake, ids);
+  const std::vector<Id> others = Numbers(2, 1);
+  batch.UpdateMetadata(lake, others, metadata);
+  EXPECT_THAT(core_->Write(batch, {}), Fails(StatusCode::kNoSpace));
+  EXPECT_EQ(Count(lake), 64u);
+}
+
 // The half that was written lies behind the committed rows, where the next write
 // goes.
 TEST_F(FailureTest, WriteCutShortIsWrittenOver) {

@@ -76,8 +76,9 @@ struct OpenOptions {
   // and the time of a sync more; earlier if a write with sync, Sync or Close comes
   // first. Without `background` it takes one of these.
   std::chrono::milliseconds sync_delay{200};
-  // Writes are refused with kNoSpace when they would leave less than this free
-  // on the file system.
+  // Writes are refused with kNoSpace when they would leave less than this free on the
+  // file system. Deletes, DropCollection, SetSketches(kNone) and giving up slabs of which
+  // nothing is live may use it: it is kept so that space can be freed.
   std::uint64_t reserve_bytes = 64ull << 20;
   // How often the store publishes its state for readers in other processes, at most;
   // only when it has changed, and once more when it is closed. A failure is logged and
