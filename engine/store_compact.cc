@@ -88,7 +88,11 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   // It would hold up the syncs of the slabs that are written.
   const storage::RemovedFiles::Hold until_done(directory->removed_files());
   const engine::CountedCall counted(compact_calls_, compactor_.get());
-  const auto wanted = [&] { return !closing_ && (!options.go_on || options.go_on()); };
+  bool ended = false;  // whatever go_on() says later
+  const auto wanted = [&] {
+    ended = ended || closing_ || (options.go_on && !options.go_on());
+    return !ended;
+  };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
   run.workers = 0;
   Status first_damage;

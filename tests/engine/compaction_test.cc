@@ -209,6 +209,16 @@ TEST_F(CompactionTest, CancelledCallLeavesNoFileAndChangesNothing) {
   ExpectSame(Answers(), before);
 }
 
+TEST_F(CompactionTest, CallThatWasCancelledOnceStaysSo) {
+  Fill();
+  ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows)));
+  CompactionOptions options;
+  int asked = 0;
+  options.go_on = [&] { return ++asked != 3; };
+  EXPECT_THAT(store_->Compact(options), Fails(StatusCode::kCancelled));
+  EXPECT_EQ(asked, 3);
+}
+
 TEST_F(CompactionTest, ProgressEndsAtItsTotal) {
   Fill();
   ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows)));
