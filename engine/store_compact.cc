@@ -95,7 +95,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
   run.workers = 0;
-  Status first_damage;
+  Status first_failure;
   for (const auto& [number, name] : CollectionNames()) {
     if (collection && number != *collection) continue;
     const std::string context = "collection " + name;
@@ -110,40 +110,42 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     } while (compacted.code() == StatusCode::kCancelled && wanted());
     if (compacted.ok()) continue;
     const Status told = compacted.WithContext(context);
-    if (compacted.code() != StatusCode::kCorruption) return told;
-    if (first_damage.ok()) first_damage = told;
+    if (!LeavesOthers(compacted)) return told;
+    if (first_failure.ok()) first_failure = told;
   }
-  if (!first_damage.ok()) return first_damage;
+  if (!first_failure.ok()) return first_failure;
   if (options.erase) QUARRY_TRY(EraseRest());
   return run.result;
 }
 
-// A slab that is damaged keeps no other from being compacted; it is told of at the end.
+// A job that fails for damage, or for want of space, keeps no other from being done; it is
+// told of at the end.
 Status StoreCore::CompactCollection(std::uint32_t collection, engine::CompactionRun& run) {
   Status first_damage;
+  Status no_space;  // of the last plan: what jobs free, others can use
   // To erase takes a plan of which each job was done here: what another compaction, begun
   // before, has copied may have died between.
-  bool all_done = false;
-  for (int plan = 0; run.options.erase ? !all_done : plan < kMaxPlans; ++plan) {
+  bool again = true;
+  for (int plan = 0; again; ++plan) {
     std::vector<Job> jobs;
     {
       QUARRY_ASSIGN(const auto state, StateFor(nullptr));
       const auto view = state->Find(collection);
-      if (view == nullptr) break;
-      jobs = JobsFor(*view, LimitsFor(*view, options_, run));
+      if (view != nullptr) jobs = JobsFor(*view, LimitsFor(*view, options_, run));
     }
+    no_space = Status::Ok();
     if (jobs.empty()) break;
     for (const Job& job : jobs) {
       run.progress.rows_total += job.live;
       run.progress.bytes_total += job.bytes;
     }
-    all_done = true;
+    bool all_done = true;
+    bool any_done = false;
     for (const Job& job : jobs) {
       const CompactionProgress before = run.progress;
       const Result<bool> ran = RunJob(collection, job.slabs, run);
       const Status& done = ran.status();
-      all_done = all_done && (!ran.ok() || *ran);
-      if (!done.ok() && done.code() != StatusCode::kCorruption) {
+      if (!done.ok() && !LeavesOthers(done)) {
         run.progress = before;  // a next plan counts what it does
         run.progress.rows_total = before.rows_done;
         run.progress.bytes_total = before.bytes_done;
@@ -153,15 +155,31 @@ Status StoreCore::CompactCollection(std::uint32_t collection, engine::Compaction
       run.progress.rows_done = before.rows_done + job.live;
       run.progress.bytes_done = before.bytes_done + job.bytes;
       run.Report();
-      if (done.ok()) continue;
-      if (first_damage.ok()) first_damage = done;
-      if (options_.log) {
-        options_.log(LogLevel::kError, "compaction passes over damaged rows: " + done.message());
-      }
+      all_done = all_done && (!ran.ok() || *ran);
+      any_done = any_done || (ran.ok() && *ran);
+      if (!done.ok()) NoteFailure(done, first_damage, no_space);
     }
+    again = plan + 1 < kMaxPlans;
+    if (!no_space.ok()) again = again && any_done;
+    if (no_space.ok() && run.options.erase) again = !all_done;
   }
-  if (first_damage.ok() && run.options.erase) first_damage = CheckErased(collection);
-  return first_damage;
+  if (first_damage.ok() && no_space.ok() && run.options.erase) return CheckErased(collection);
+  return first_damage.ok() ? no_space : first_damage;
+}
+
+// Whether other jobs can be done all the same: where one finds no space, others may need
+// less, or free some.
+bool StoreCore::LeavesOthers(const Status& failure) {
+  if (failure.code() == StatusCode::kCorruption) return true;
+  const std::lock_guard lock(write_mutex_);
+  return failure.code() == StatusCode::kNoSpace && CheckWritable().ok();
+}
+
+void StoreCore::NoteFailure(const Status& failure, Status& first_damage, Status& no_space) const {
+  Status& first = failure.code() == StatusCode::kNoSpace ? no_space : first_damage;
+  if (first.ok()) first = failure;
+  if (failure.code() == StatusCode::kNoSpace || !options_.log) return;
+  options_.log(LogLevel::kError, "compaction passes over damaged rows: " + failure.message());
 }
 
 // Slabs that no plan touches keep what they have.

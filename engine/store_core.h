@@ -202,6 +202,8 @@ class StoreCore {
   // Returns whether it is done, as Background::Work.
   bool CompactInBackground(const std::function<bool()>& go_on);
   void Log(const CompactionRecord& record) const;
+  bool LeavesOthers(const Status& failure);
+  void NoteFailure(const Status& failure, Status& first_damage, Status& no_space) const;
   Status CompactCollection(std::uint32_t collection, engine::CompactionRun& run);
   Status Seal(std::uint32_t collection, double max_dead_share, bool erase);
   // In compaction_job.cc. CopyForJob, and what it calls, REQUIRE that sketch_mutex_ is

@@ -141,6 +141,47 @@ TEST_F(CompactionFailureTest, DiskWithoutRoomIsFoundBeforeAnythingIsWritten) {
   ExpectSame(Answers(), before);
 }
 
+TEST_F(CompactionFailureTest, JobWithoutRoomKeepsNoOtherFromBeingDone) {
+  Value(core_->CreateCollection("d", {.dim = kDim, .sketch = SketchPolicy::kI8}));
+  const auto view = Value(core_->StateFor(nullptr))->Find("d");
+  Collection other(core_, view->number, view->name, view->schema);
+  ASSERT_OK(Upsert(other, Numbers(0, 500), RandomVectors(rng_, 500, kDim)));
+  const auto slabs = Value(Get().Info()).slabs;
+  ASSERT_GT(slabs.size(), 3u);
+  // Most of one slab, all of a later one, and all of the other collection.
+  auto collection = Get();
+  ASSERT_OK(Delete(collection, Numbers(slabs[0].first_row, slabs[0].rows - 10)));
+  ASSERT_OK(Delete(collection, Numbers(slabs[2].first_row, slabs[2].rows)));
+  ASSERT_OK(Delete(other, Numbers(0, 500)));
+  const auto before = Answers();
+  vfs_.SetFreeBytes(1u << 20);
+  EXPECT_THAT(Compact(), FailsSaying(StatusCode::kNoSpace,
+                                     Words{"collection c", "a compaction needs", "has 1048576"}));
+  EXPECT_EQ(Value(Get().Info()).slabs.size(), slabs.size() - 1);
+  EXPECT_TRUE(Value(other.Info()).slabs.empty());
+  EXPECT_EQ(Files(), ListedFiles());
+  ExpectSame(Answers(), before);
+}
+
+// What one job frees, another can use.
+TEST_F(CompactionFailureTest, JobWithoutRoomIsTriedAgainWhenOthersWereDone) {
+  const auto slabs = Value(Get().Info()).slabs;
+  ASSERT_GT(slabs.size(), 3u);
+  auto collection = Get();
+  ASSERT_OK(Delete(collection, Numbers(slabs[0].first_row, slabs[0].rows - 10)));
+  ASSERT_OK(Delete(collection, Numbers(slabs[2].first_row, slabs[2].rows)));
+  const auto before = Answers();
+  vfs_.SetFreeBytes(1u << 20);
+  CompactionOptions options{.max_dead_share = 0};
+  options.progress = [&](const CompactionProgress& progress) {
+    // Behind the two jobs of the first plan.
+    if (progress.rows_done == progress.rows_total) vfs_.SetFreeBytes(1u << 30);
+  };
+  EXPECT_OK(core_->Compact(std::nullopt, options));
+  EXPECT_EQ(DeadIn(Get()), 0u);
+  ExpectSame(Answers(), before);
+}
+
 TEST_F(CompactionFailureTest, TombstonesOfRowsThatAreGoneGoWithThem) {
   const auto tombstones = [&] {
     std::size_t keys = 0;

@@ -260,10 +260,11 @@ class Store {
   // is checked first. The old files lose their names at once. Their space, up to 4 GiB of
   // it, is given back at the end, or when it is needed, as some file systems take longer
   // for that than the copy does: with OpenOptions::background by a thread of the store,
-  // for which Close waits, and Compact does not. A slab with damaged rows is passed over.
+  // for which Close waits, and Compact does not. A slab with damaged rows is passed over,
+  // and so are those for whose live rows there is no space.
   // Errors: kInvalidArgument, kCancelled (what was done stays), kBusy
-  // (CompactionOptions::erase), kCorruption naming the
-  // first damaged rows, once all else is done, and those of a write.
+  // (CompactionOptions::erase), kCorruption naming the first damaged rows and kNoSpace, once
+  // all else is done, and those of a write.
   Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // No compaction of the background begins until ResumeCompaction; one that is under way
