@@ -113,7 +113,10 @@ Status Commit::StartSlab(Draft& draft, std::size_t pending_rows) {
   } while (slab.status().code() == StatusCode::kAlreadyExists);
   if (!slab.ok()) return slab.status();
 
-  if (view.has_active) filled_.push_back(view.slabs.back().slab);
+  if (view.has_active) {
+    filled_.push_back(view.slabs.back().slab);
+    EndActive(view);
+  }
   created_.push_back(*slab);
   SlabView added;
   added.slab = *slab;

@@ -38,6 +38,12 @@ format::Manifest ManifestOf(const CollectionView& view) {
   return manifest;
 }
 
+void EndActive(CollectionView& view) {
+  format::PcaState& pca = view.slabs.back().pca_state;
+  if (pca == format::PcaState::kDoesNotPay) pca = format::PcaState::kNone;
+  view.has_active = false;
+}
+
 std::uint64_t ReclaimableBytes(const SlabView& slab) {
   return slab.dead_rows() * slab.slab->row_bytes();
 }

@@ -86,6 +86,10 @@ struct CollectionView {
 // What the vectors of dead rows take in the base plane of a slab.
 std::uint64_t ReclaimableBytes(const SlabView& slab);
 
+// Lists the slab that takes rows as full. What was found of a part of its rows is looked at
+// again. REQUIRES: has_active
+void EndActive(CollectionView& view);
+
 // What the catalog keeps of a view's slabs and compactions.
 format::Manifest ManifestOf(const CollectionView& view);
 // What it keeps of its numbers. `sequence` is of the commit that leaves them so.

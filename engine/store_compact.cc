@@ -221,7 +221,7 @@ Status StoreCore::Seal(std::uint32_t collection, double max_dead_share, bool era
   if (!worth && !erase) return Status::Ok();
   QUARRY_TRY(Synced(active.slab->SyncSketch()));  // from now on it is trusted
   auto view = std::make_shared<CollectionView>(*before);
-  view->has_active = false;
+  engine::EndActive(*view);
   storage::CatalogBatch batch = catalog_->NewBatch();
   batch.Put(Family::kDefault, format::ManifestKey(collection),
             format::Encode(engine::ManifestOf(*view)));

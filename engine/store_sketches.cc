@@ -240,7 +240,8 @@ Status StoreCore::SetSketches(std::uint32_t collection, SketchPolicy policy,
   return MakeSketches(collection, /*active=*/true, 0, options);
 }
 
-// Commits the policy and drops the sketches that it does not want.
+// Commits the policy, if it is another, and drops the sketches that it does not want. Slabs for
+// which a pca sketch did not pay are to be tried again.
 Status StoreCore::ChangePolicy(std::uint32_t collection, SketchPolicy policy) {
   const std::lock_guard no_building(sketch_mutex_);
   const std::lock_guard lock(write_mutex_);
@@ -248,6 +249,7 @@ Status StoreCore::ChangePolicy(std::uint32_t collection, SketchPolicy policy) {
   const std::shared_ptr<const engine::State> base = current_.load();
   const auto before = base->Find(collection);
   if (before == nullptr) return Status::NotFound("the collection was dropped");
+  if (before->schema->sketch == policy) return Status::Ok();
   auto schema = std::make_shared<CollectionSchema>(*before->schema);
   schema->sketch = policy;
   QUARRY_TRY(format::CheckSchema(*schema));

@@ -316,5 +316,48 @@ TEST_F(PcaPolicyTest, OfADroppedCollectionOrAClosedStoreFails) {
               Fails(StatusCode::kFailedPrecondition));
 }
 
+// Rows without directions of more variance than others, for which no pca sketch pays.
+class PcaDoesNotPayTest : public PcaTest {
+ protected:
+  void WriteNoise(std::size_t n) {
+    twins_->Write(Numbers(next_, n), RandomVectors(rng_, n, kDim));
+    next_ += n;
+  }
+  // How many sketches were tried.
+  std::uint64_t Tried() {
+    std::uint64_t tried = 0;
+    SketchOptions options;
+    options.progress = [&](std::uint64_t n) { tried = n; };
+    EXPECT_OK(twins_->with->SetSketches(SketchPolicy::kAuto, options));
+    return tried;
+  }
+};
+
+TEST_F(PcaDoesNotPayTest, SlabIsTriedOnceForAPolicy) {
+  WriteNoise(2 * kRows + 4200);
+  EXPECT_EQ(Tried(), 3u);
+  ASSERT_EQ(PcaSlabs(), 0u);
+  const std::uint64_t sequence = Value(store_->Info()).sequence;
+  EXPECT_EQ(Tried(), 0u);
+  EXPECT_EQ(Value(store_->Info()).sequence, sequence);
+  Reopen();
+  WriteNoise(1);
+  EXPECT_EQ(Tried(), 0u);
+  Set(SketchPolicy::kI8);
+  EXPECT_EQ(Tried(), 3u);
+}
+
+TEST_F(PcaDoesNotPayTest, SlabIsTriedAgainWhenItIsFull) {
+  constexpr std::size_t kCapacity = 66 * 64;  // of the first slab, for so many rows at once
+  WriteNoise(kCapacity - 10);
+  EXPECT_EQ(Tried(), 1u);
+  WriteNoise(10);
+  EXPECT_EQ(Tried(), 0u);
+  WriteNoise(1);  // in another
+  EXPECT_EQ(Tried(), 1u);
+  Reopen();
+  EXPECT_EQ(Tried(), 0u);
+}
+
 }  // namespace
 }  // namespace quarry

@@ -138,7 +138,8 @@ class Collection {
   // From now on the collection keeps sketches by `policy`. Drops those that it does
   // not want, then makes those that slabs which are there lack, the active one's too;
   // reads and writes go on meanwhile, and what they add is not waited for. Takes
-  // seconds for each pca sketch. No answer changes.
+  // seconds for each pca sketch. No answer changes. Under kAuto a slab for which a pca
+  // sketch does not pay is tried once, and again when it is full or the policy another.
   // Errors: kInvalidArgument, kCancelled (the policy is set, and what was made
   // stays).
   Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});
