@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <system_error>
 #include <utility>
 
 #include "engine/commit.h"
@@ -173,11 +174,14 @@ Status StoreCore::StartThreads() {
 
 void StoreCore::StartBackground() {
   const engine::WaitingThread::Log log = ThreadLogFrom(options_);
-  background_ = std::make_unique<engine::Background>("makes sketches", log,
+  background_ = std::make_shared<engine::Background>("makes sketches", log,
                                                      [this](const std::function<bool()>& go_on) {
                                                        MakeSketchesInBackground(go_on);
                                                        return true;
                                                      });
+  catalog_->SetDroppedWake([background = std::weak_ptr(background_)] {
+    if (const auto running = background.lock()) running->Wake();
+  });
   // Of a store that was closed, or whose sketches were damaged, before they were made.
   if (LacksSketches()) background_->Wake();
   syncer_ = std::make_unique<engine::Background>(
@@ -359,9 +363,8 @@ Status StoreCore::DropCollection(std::string_view name) {
     }
   }
   QUARRY_TRY(CommitList(std::move(batch), store_state_, std::move(list), engine::SpaceUse::kFrees));
-  catalog_->CollectionDropped(view->number);
+  catalog_->CollectionDropped(view->number, current_.load()->catalog());
   for (const engine::SlabView& slab : view->slabs) engine::MarkObsolete(slab);
-  if (background_ != nullptr) background_->Wake();
   return Status::Ok();
 }
 
@@ -391,6 +394,7 @@ Status StoreCore::Close() {
   closed_ = true;
   current_.store(nullptr);
   unsynced_->Clear();
+  catalog_->SetDroppedWake(nullptr);
   directory_->removed_files().SetWake(nullptr);
   directory_->removed_files().Release();
   catalog_.reset();

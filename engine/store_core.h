@@ -282,7 +282,7 @@ class StoreCore {
   std::atomic<int> compact_calls_ = 0;  // of Compact: the background gives way
 
   // Null: not wanted. They stop first.
-  std::unique_ptr<engine::Background> background_;  // makes sketches, cleans up
+  std::shared_ptr<engine::Background> background_;  // makes sketches, cleans up
   std::unique_ptr<engine::Background> compactor_;   // compacts
   std::unique_ptr<engine::Background> syncer_;      // makes relaxed commits durable
   std::shared_ptr<engine::Background> remover_;     // gives the space of removed files back

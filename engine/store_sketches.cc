@@ -200,11 +200,19 @@ void StoreCore::RemoveDroppedKeys() {
     if (!CheckWritable().ok()) return;
   }
   // It may flush.
-  const Status removed =
-      WhileSynced([](storage::Catalog& catalog) { return catalog.RemoveDropped(); });
-  if (removed.ok() || !options_.log) return;
-  options_.log(LogLevel::kWarning,
-               "keys of dropped collections were not removed: " + removed.ToString());
+  std::size_t collections = 0;
+  const Status removed = WhileSynced([&](storage::Catalog& catalog) {
+    QUARRY_ASSIGN(collections, catalog.RemoveDropped());
+    return Status::Ok();
+  });
+  if (!options_.log) return;
+  if (!removed.ok()) {
+    options_.log(LogLevel::kWarning,
+                 "keys of dropped collections were not removed: " + removed.ToString());
+  } else if (collections > 0) {
+    options_.log(LogLevel::kInfo,
+                 "keys of " + std::to_string(collections) + " dropped collections were removed");
+  }
 }
 
 // Without a state, which would hold the disk space of all that it refers to.

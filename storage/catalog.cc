@@ -18,7 +18,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "format/endian.h"
 #include "format/status_macros.h"
 #include "storage/catalog_copy.h"
 #include "storage/catalog_garbage.h"
@@ -289,32 +288,6 @@ std::shared_ptr<const CatalogView> Catalog::View() const {
   const std::uint64_t ticket = rep_->dropped->TakeTicket();  // before what it protects
   return std::shared_ptr<const CatalogView>(
       new CatalogView(shared_from_this(), rep_->db->GetSnapshot(), ticket));
-}
-
-void Catalog::SetLiveCollections(std::span<const std::uint32_t> live, std::uint32_t end) {
-  rep_->dropped->SetLive(live, end);
-}
-
-void Catalog::CollectionDropped(std::uint32_t collection) { rep_->dropped->Add(collection); }
-
-Status Catalog::RemoveDropped() {
-  rocksdb::CompactRangeOptions options;
-  options.exclusive_manual_compaction = false;
-  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-  for (const std::uint32_t collection : rep_->dropped->TakeFreed()) {
-    std::string begin;
-    format::AppendBig32(begin, collection);
-    std::string end;
-    format::AppendBig32(end, collection + 1);
-    const Slice first(begin);
-    const Slice last(end);
-    for (const Family family :
-         {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
-      QUARRY_TRY(FromRocks(
-          rep_->db->CompactRange(options, rep_->handles[IndexOf(family)], &first, &last)));
-    }
-  }
-  return Status::Ok();
 }
 
 bool Catalog::IsFlushDue() const {

@@ -185,12 +185,15 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // Of the numbers under `end` only `live` (rising) have collections.
   void SetLiveCollections(std::span<const std::uint32_t> live, std::uint32_t end);
   // The commit that dropped the collection is done; the number is never used again.
-  // Views from before read its keys on.
-  void CollectionDropped(std::uint32_t collection);
+  // Views from before `after`, which is from behind that commit, read its keys on.
+  void CollectionDropped(std::uint32_t collection, const CatalogView& after);
   // Rewrites the tables that hold keys of collections dropped while the catalog was open,
-  // but of those that views may read. May run beside all else. Errors: kIoError, kNoSpace:
-  // they go with a later rewriting.
-  Status RemoveDropped();
+  // but of those that views may read; returns of how many collections. May run beside all
+  // else. Errors: kIoError, kNoSpace: they go with a later rewriting.
+  Result<std::size_t> RemoveDropped();
+  // From now on `wake` is called when there is more to remove, on any thread and under a
+  // lock; it must not throw. Null, as at first: nobody is told.
+  void SetDroppedWake(std::function<void()> wake);
 
   // Whether so much was committed since the last StartFlush that it should be moved from
   // the log to tables. Much more, and the database would do so by itself, at the start of
@@ -210,7 +213,9 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // Rewrites all tables and removes the files that were there before, logs and manifest
   // among them: no byte of keys and values that were deleted or replaced before is left
   // in any file. Commits may go on, with sync only. REQUIRES: HasOlderViews() was false
-  // Errors: kBusy when a read or a copy that is under way holds a file; kIoError, kNoSpace.
+  // Keys of dropped collections go, too.
+  // Errors: kBusy when a read or a copy that is under way holds a file, or a view may read
+  // a dropped collection; kIoError, kNoSpace.
   Status Erase();
 
   // What a copy of all commits so far needs. REQUIRES: no commit is under way; later

@@ -5,13 +5,48 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "format/endian.h"
 #include "format/status_macros.h"
 #include "storage/catalog_copy.h"
 #include "storage/catalog_rocks.h"
 
 namespace quarry::storage {
+
+void Catalog::SetLiveCollections(std::span<const std::uint32_t> live, std::uint32_t end) {
+  rep_->dropped->SetLive(live, end);
+}
+
+void Catalog::CollectionDropped(std::uint32_t collection, const CatalogView& after) {
+  rep_->dropped->Add(collection, after.ticket_);
+}
+
+void Catalog::SetDroppedWake(std::function<void()> wake) {
+  rep_->dropped->SetWake(std::move(wake));
+}
+
+Result<std::size_t> Catalog::RemoveDropped() {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  const std::vector<std::uint32_t> freed = rep_->dropped->TakeFreed();
+  for (const std::uint32_t collection : freed) {
+    std::string begin;
+    format::AppendBig32(begin, collection);
+    std::string end;
+    format::AppendBig32(end, collection + 1);
+    const rocksdb::Slice first(begin);
+    const rocksdb::Slice last(end);
+    for (const Family family :
+         {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
+      QUARRY_TRY(FromRocks(
+          rep_->db->CompactRange(options, rep_->handles[IndexOf(family)], &first, &last)));
+    }
+  }
+  return freed.size();
+}
 
 bool Catalog::HasOlderViews() const {
   std::uint64_t oldest = 0;  // 0: there is none
@@ -77,6 +112,11 @@ rocksdb::Status RewriteTables(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* fami
 
 Status Catalog::Erase() {
   QUARRY_CHECK(!rep_->read_only);
+  if (rep_->dropped->AnyRead()) {
+    return Status::Busy(
+        "a collection that was dropped is not erased: a snapshot is open, or a read under way, "
+        "that sees it");
+  }
   QUARRY_ASSIGN(std::vector<std::string> before, FilesToErase());
   const std::vector<rocksdb::ColumnFamilyHandle*> families(rep_->handles.begin(),
                                                            rep_->handles.end());

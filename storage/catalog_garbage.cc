@@ -42,9 +42,10 @@ void DroppedCollections::SetLive(std::span<const std::uint32_t> live, std::uint3
   if (next < end) gone_.emplace_back(next, end - 1);
 }
 
-void DroppedCollections::Add(std::uint32_t collection) {
+void DroppedCollections::Add(std::uint32_t collection, std::uint64_t first_without) {
   const std::lock_guard lock(mutex_);
-  waiting_.emplace_back(next_ticket_, collection);
+  waiting_.emplace_back(first_without, collection);
+  FreeUnread();
 }
 
 std::uint64_t DroppedCollections::TakeTicket() {
@@ -56,15 +57,30 @@ std::uint64_t DroppedCollections::TakeTicket() {
 void DroppedCollections::ReturnTicket(std::uint64_t ticket) {
   const std::lock_guard lock(mutex_);
   tickets_.erase(ticket);
+  FreeUnread();
+}
+
+void DroppedCollections::FreeUnread() {
   const std::uint64_t oldest = tickets_.empty() ? next_ticket_ : *tickets_.begin();
-  std::erase_if(waiting_, [&](const auto& entry) {
-    const auto& [ticket_behind, collection] = entry;
-    if (ticket_behind > oldest) return false;
+  const std::size_t freed = std::erase_if(waiting_, [&](const auto& entry) {
+    const auto& [first_without, collection] = entry;
+    if (first_without > oldest) return false;
     const Range range(collection, collection);
     gone_.insert(std::upper_bound(gone_.begin(), gone_.end(), range), range);
     freed_.push_back(collection);
     return true;
   });
+  if (freed > 0 && wake_) wake_();
+}
+
+bool DroppedCollections::AnyRead() const {
+  const std::lock_guard lock(mutex_);
+  return !waiting_.empty();
+}
+
+void DroppedCollections::SetWake(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
 }
 
 std::vector<std::uint32_t> DroppedCollections::TakeFreed() {

@@ -8,6 +8,7 @@
 #include <rocksdb/compaction_filter.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -25,8 +26,9 @@ class DroppedCollections final : public rocksdb::CompactionFilterFactory {
   // keys of others.
   void SetLive(std::span<const std::uint32_t> live, std::uint32_t end);
 
-  // The collection was dropped: nobody who asks for a ticket from now on reads its keys.
-  void Add(std::uint32_t collection);
+  // The collection was dropped: who has ticket `first_without`, or a later one, does not
+  // read its keys.
+  void Add(std::uint32_t collection, std::uint64_t first_without);
 
   // Whoever reads has one.
   std::uint64_t TakeTicket();
@@ -34,6 +36,12 @@ class DroppedCollections final : public rocksdb::CompactionFilterFactory {
 
   // Collections, dropped since the last call or before it, whose keys may go by now.
   std::vector<std::uint32_t> TakeFreed();
+  // Whether somebody may still read the keys of one that was dropped.
+  bool AnyRead() const;
+
+  // From now on `wake` is called when there are more for TakeFreed, on any thread and
+  // under a lock; it must not throw. Null, as at first: nobody is told.
+  void SetWake(std::function<void()> wake);
 
   // Called by RocksDB for each rewriting of tables. Null: nothing is to be left out.
   std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
@@ -43,13 +51,17 @@ class DroppedCollections final : public rocksdb::CompactionFilterFactory {
  private:
   using Range = std::pair<std::uint32_t, std::uint32_t>;  // first, last
 
-  std::mutex mutex_;
+  // REQUIRES: mutex_ is held
+  void FreeUnread();
+
+  mutable std::mutex mutex_;
   // All below are guarded by mutex_.
   std::vector<Range> gone_;  // rising
-  // Ticket from which on nobody reads it, collection; rising.
+  // Ticket from which on nobody reads it, collection.
   std::vector<std::pair<std::uint64_t, std::uint32_t>> waiting_;
   std::set<std::uint64_t> tickets_;  // that readers have
   std::vector<std::uint32_t> freed_;
+  std::function<void()> wake_;
   std::uint64_t next_ticket_ = 1;
 };
 

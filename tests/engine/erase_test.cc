@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "engine/store_core.h"
+#include "format/keys.h"
 #include "storage/vfs.h"
+#include "tests/engine/log_lines.h"
 #include "tests/engine/test_store.h"
 #include "tests/file_bytes.h"
 #include "tests/random_seed.h"
@@ -33,7 +35,8 @@ constexpr std::size_t kRecords = 2000;
 class EraseTest : public testing::Test {
  protected:
   EraseTest() {
-    for (const char* use : {"id", "text", "replaced", "field", "name"}) markers_[use] = Marker();
+    for (const char* use : {"id", "text", "replaced", "field", "name", "dropped"})
+      markers_[use] = Marker();
     Open();
     CollectionSchema schema{.dim = kDim, .metric = Metric::kDot, .id_type = IdType::kString};
     schema.fields = {{"tag", FieldType::kString}};
@@ -53,6 +56,7 @@ class EraseTest : public testing::Test {
   void Open() {
     OpenOptions options;
     options.create_if_missing = true;
+    options.log = log_.Sink();
     core_ = Value(StoreCore::Open(storage::Vfs::Posix(), path(), options));
   }
   void Reopen() {
@@ -86,7 +90,9 @@ class EraseTest : public testing::Test {
     Put("text", R"({"text":")" + markers_["text"] + R"("})");
     Put("replaced", R"({"text":")" + markers_["replaced"] + R"("})");
     Put("field", R"({"tag":")" + markers_["field"] + R"("})");
-    Create(markers_["name"], {.dim = kDim});
+    Collection named = Create(markers_["name"], {.dim = kDim});
+    const std::string dropped = R"({"text":")" + markers_["dropped"] + R"("})";
+    ASSERT_OK(Upsert(named, {Id(1)}, {{1, 2, 3, 4}}, {dropped}));
   }
 
   void DeleteMarked() {
@@ -131,6 +137,18 @@ class EraseTest : public testing::Test {
     return uses;
   }
 
+  // Of the records of a collection, dropped or not.
+  std::size_t KeysOf(std::uint32_t collection) const {
+    std::size_t keys = 0;
+    const auto state = Value(core_->StateFor(nullptr));
+    EXPECT_OK(state->catalog().Scan(storage::Family::kRows, format::CollectionBegin(collection),
+                                    format::CollectionEnd(collection), [&](auto, auto) {
+                                      ++keys;
+                                      return true;
+                                    }));
+    return keys;
+  }
+
   void ExpectErased() {
     EXPECT_THAT(Traces(), testing::IsEmpty());
     EXPECT_EQ(Count(Lake()), kRecords + 1);
@@ -139,16 +157,18 @@ class EraseTest : public testing::Test {
 
   std::mt19937 rng_{RandomSeed()};
   std::map<std::string, std::string> markers_;
+  LogLines log_;
   TempDir directory_;
   std::shared_ptr<StoreCore> core_;
 };
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::StartsWith;
 
 TEST_F(EraseTest, NoFileHasWhatWasDeletedFromTheLog) {
-  ASSERT_THAT(Traced(), ElementsAre("field", "id", "name", "replaced", "text"));
+  ASSERT_THAT(Traced(), ElementsAre("dropped", "field", "id", "name", "replaced", "text"));
   DeleteMarked();
   ASSERT_OK(core_->EraseCatalog());
   ExpectErased();
@@ -156,7 +176,7 @@ TEST_F(EraseTest, NoFileHasWhatWasDeletedFromTheLog) {
 
 TEST_F(EraseTest, NoFileHasWhatWasDeletedFromTables) {
   Reopen();  // which moves the log into tables
-  ASSERT_THAT(Traced(), ElementsAre("field", "id", "name", "replaced", "text"));
+  ASSERT_THAT(Traced(), ElementsAre("dropped", "field", "id", "name", "replaced", "text"));
   ASSERT_THAT(Traces(), Contains(StartsWith("id in catalog/MANIFEST-")));
   DeleteMarked();
   Reopen();  // compactions of RocksDB's own may begin
@@ -208,6 +228,27 @@ TEST_F(EraseTest, ReaderOfAPublishedStateIsBusy) {
   reader.reset();
   ASSERT_OK(core_->EraseCatalog());
   ExpectErased();
+}
+
+TEST_F(EraseTest, KeysOfADroppedCollectionGoByThemselves) {
+  Reopen();  // which moves the log into tables
+  const std::uint32_t number = Value(core_->StateFor(nullptr))->Find(markers_["name"])->number;
+  EXPECT_EQ(KeysOf(number), 1u);
+  ASSERT_OK(core_->DropCollection(markers_["name"]));
+  ASSERT_TRUE(log_.WaitFor("keys of 1 dropped collections were removed"));
+  EXPECT_EQ(KeysOf(number), 0u);
+}
+
+TEST_F(EraseTest, KeysOfADroppedCollectionGoWithTheLastSnapshotThatHasThem) {
+  std::shared_ptr<const engine::State> snapshot = Value(core_->StateFor(nullptr));
+  const std::uint32_t number = snapshot->Find(markers_["name"])->number;
+  ASSERT_OK(core_->DropCollection(markers_["name"]));
+  ASSERT_OK(core_->DropCollection("lake"));
+  EXPECT_EQ(log_.text().find("dropped collections"), std::string::npos);
+  EXPECT_EQ(KeysOf(number), 1u);
+  snapshot.reset();
+  EXPECT_TRUE(log_.WaitFor("keys of 2 dropped collections were removed"));
+  EXPECT_EQ(KeysOf(number), 0u);
 }
 
 TEST_F(EraseTest, WritesGoOnMeanwhile) {

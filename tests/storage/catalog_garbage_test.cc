@@ -53,17 +53,19 @@ TEST(DroppedCollectionsTest, WhatWasDroppedBeforeIsLeftOut) {
 TEST(DroppedCollectionsTest, ADroppedCollectionWaitsForThoseWhoReadIt) {
   DroppedCollections dropped;
   const std::uint64_t first = dropped.TakeTicket();
-  dropped.Add(4);
   const std::uint64_t second = dropped.TakeTicket();
-  dropped.Add(2);
+  dropped.Add(4, second);
+  const std::uint64_t third = dropped.TakeTicket();
+  dropped.Add(2, third);
   EXPECT_EQ(LeftOut(dropped), Numbers{});
   dropped.ReturnTicket(second);
   EXPECT_EQ(LeftOut(dropped), Numbers{}) << "the first may read both";
   EXPECT_EQ(dropped.TakeFreed(), Numbers{});
-  const std::uint64_t third = dropped.TakeTicket();
+  EXPECT_TRUE(dropped.AnyRead());
   dropped.ReturnTicket(first);
   EXPECT_EQ(LeftOut(dropped), (Numbers{2, 4}));
   EXPECT_EQ(dropped.TakeFreed(), (Numbers{4, 2}));
+  EXPECT_FALSE(dropped.AnyRead());
   dropped.ReturnTicket(third);
   EXPECT_EQ(dropped.TakeFreed(), Numbers{});
 }
@@ -71,11 +73,40 @@ TEST(DroppedCollectionsTest, ADroppedCollectionWaitsForThoseWhoReadIt) {
 TEST(DroppedCollectionsTest, AReaderFromBeforeTheDropKeepsTheKeysThatOneFromAfterDoesNot) {
   DroppedCollections dropped;
   const std::uint64_t before = dropped.TakeTicket();
-  dropped.Add(4);
   const std::uint64_t after = dropped.TakeTicket();
+  dropped.Add(4, after);
   dropped.ReturnTicket(before);
   EXPECT_EQ(LeftOut(dropped), Numbers{4});
   dropped.ReturnTicket(after);
+}
+
+// Nobody has a ticket from before the drop any more when it is told of.
+TEST(DroppedCollectionsTest, ADroppedCollectionThatNobodyReadsIsLeftOutAtOnce) {
+  DroppedCollections dropped;
+  const std::uint64_t after = dropped.TakeTicket();
+  dropped.Add(4, after);
+  EXPECT_EQ(LeftOut(dropped), Numbers{4});
+  EXPECT_FALSE(dropped.AnyRead());
+  dropped.ReturnTicket(after);
+}
+
+TEST(DroppedCollectionsTest, WhoWantsToKnowIsToldOfWhatMayGo) {
+  DroppedCollections dropped;
+  int told = 0;
+  dropped.SetWake([&] { ++told; });
+  const std::uint64_t before = dropped.TakeTicket();
+  const std::uint64_t after = dropped.TakeTicket();
+  dropped.Add(4, after);
+  EXPECT_EQ(told, 0);
+  dropped.ReturnTicket(before);
+  EXPECT_EQ(told, 1);
+  dropped.ReturnTicket(after);
+  EXPECT_EQ(told, 1) << "it was told before";
+  dropped.Add(2, dropped.TakeTicket());
+  EXPECT_EQ(told, 2);
+  dropped.SetWake(nullptr);
+  dropped.Add(3, dropped.TakeTicket());
+  EXPECT_EQ(told, 2);
 }
 
 std::size_t KeysOf(const Catalog& catalog, std::uint32_t collection) {
@@ -86,6 +117,12 @@ std::size_t KeysOf(const Catalog& catalog, std::uint32_t collection) {
                                    return true;
                                  }));
   return keys;
+}
+
+std::size_t Removed(Catalog& catalog) {
+  const auto removed = catalog.RemoveDropped();
+  EXPECT_OK(removed);
+  return removed.ok() ? *removed : 0;
 }
 
 TEST(CatalogGarbageTest, KeysOfADroppedCollectionGoWithTheLastViewThatMayReadThem) {
@@ -104,11 +141,12 @@ TEST(CatalogGarbageTest, KeysOfADroppedCollectionGoWithTheLastViewThatMayReadThe
   }
   ASSERT_OK((*catalog)->Flush());
   auto view = (*catalog)->View();
-  (*catalog)->CollectionDropped(2);
-  ASSERT_OK((*catalog)->RemoveDropped());
+  (*catalog)->CollectionDropped(2, *(*catalog)->View());
+  EXPECT_EQ(Removed(**catalog), 0u);
   EXPECT_EQ(KeysOf(**catalog, 2), kKeys) << "the view may read them";
+  EXPECT_EQ((*catalog)->Erase().code(), StatusCode::kBusy);
   view.reset();
-  ASSERT_OK((*catalog)->RemoveDropped());
+  EXPECT_EQ(Removed(**catalog), 1u);
   EXPECT_EQ(KeysOf(**catalog, 2), 0u);
   EXPECT_EQ(KeysOf(**catalog, 1), kKeys);
   EXPECT_EQ(KeysOf(**catalog, 3), kKeys);
