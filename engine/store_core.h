@@ -74,9 +74,11 @@ class StoreCore {
   Result<std::shared_ptr<const engine::CollectionView>> CreateCollection(
       std::string_view name, const CollectionSchema& schema);
   Status DropCollection(std::string_view name);
-  // As Store::RemoveExpired; ends early, as done, once go_on() is false.
+  // As Store::RemoveExpired, of one collection, if it is given; ends early, as done, once
+  // go_on() is false.
   Result<std::uint64_t> RemoveExpired(
-      const WriteOptions& options, const std::function<bool()>& go_on = [] { return true; });
+      const WriteOptions& options, const std::function<bool()>& go_on = [] { return true; },
+      std::optional<std::uint32_t> collection = std::nullopt);
   // As Collection::SetSketches.
   Status SetSketches(std::uint32_t collection, SketchPolicy policy, const SketchOptions& options);
   // As Store::Sync.

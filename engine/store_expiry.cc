@@ -19,13 +19,15 @@ using engine::CollectionView;
 constexpr std::size_t kRemovedAtOnce = 1024;
 constexpr std::int64_t kRetryMs = 60'000;  // after a failure
 
-// Deletions of up to kRemovedAtOnce records that are due, those of a collection in order
-// of time. Empty: none is.
+// Deletions of up to kRemovedAtOnce records that are due, of one collection, if it is
+// given; those of a collection in order of time. Empty: none is.
 Result<std::vector<engine::Prepared>> DueRecords(const std::shared_ptr<const engine::State>& state,
+                                                 std::optional<std::uint32_t> collection,
                                                  std::int64_t now_unix_ms) {
   std::vector<engine::Prepared> due;
   std::size_t room = kRemovedAtOnce;
   for (const auto& view : state->collections()) {
+    if (collection && view->number != *collection) continue;
     std::vector<std::uint64_t> rows;
     QUARRY_TRY(ForEachDue(state->catalog(), *view, now_unix_ms, [&](std::uint64_t row) {
       rows.push_back(row);
@@ -62,14 +64,15 @@ void StoreCore::StartExpirer(const engine::WaitingThread::Log& log) {
 }
 
 Result<std::uint64_t> StoreCore::RemoveExpired(const WriteOptions& options,
-                                               const std::function<bool()>& go_on) {
+                                               const std::function<bool()>& go_on,
+                                               std::optional<std::uint32_t> collection) {
   QUARRY_TRY(CheckUsable());
   const std::int64_t now = now_unix_ms();
   std::uint64_t removed = 0;
   Status raised;
   while (go_on()) {
     QUARRY_ASSIGN(const auto state, StateFor(nullptr));
-    QUARRY_ASSIGN(const auto due, DueRecords(state, now));
+    QUARRY_ASSIGN(const auto due, DueRecords(state, collection, now));
     if (!due.empty()) {
       const Result<WriteResult> result = WritePrepared(due, options);
       if (result.status().code() == StatusCode::kNotFound) continue;  // a collection was dropped

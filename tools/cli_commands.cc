@@ -335,7 +335,7 @@ void CommandLine::AddSketch() {
 
 void CommandLine::AddCompact() {
   CliCommand& command =
-      Add("compact", "Give back the space of deleted and replaced records",
+      Add("compact", "Give back the space of deleted, replaced and expired records",
           "  quarry compact my.store\n  quarry compact my.store docs --min-dead 0\n"
           "  quarry compact my.store --erase\n");
   auto options = std::make_shared<CompactCommandOptions>();
@@ -343,7 +343,7 @@ void CommandLine::AddCompact() {
   AddParsed(command.app, "--min-dead", &options->min_dead, ParseShare, "SHARE",
             "Rewrite slabs when more than this of a collection is dead; default: 0.2");
   command.app->add_flag("--erase", options->erase,
-                        "Leave no byte of what was deleted or replaced in any file");
+                        "Leave no byte of what was deleted, replaced or has expired in any file");
   AddNumber(command.app, "--bytes-per-second", &options->bytes_per_second,
             std::numeric_limits<std::size_t>::max(),
             "Read and write no faster than this; default: no limit");

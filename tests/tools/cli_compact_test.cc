@@ -71,6 +71,25 @@ TEST_F(CliCompactTest, EraseLeavesNoByteOfWhatWasDeleted) {
   EXPECT_EQ(Do({"count", store_, "c"}), std::to_string(kRecords - 1) + "\n");
 }
 
+TEST_F(CliCompactTest, WhatHasExpiredCountsAsDeleted) {
+  Import();
+  const std::string expired = R"({"id":1,"vector":[1,1,2,3],"until":1,"text":")" +
+                              std::string(kMarker) + "\"}\n" +
+                              R"({"id":2,"vector":[2,1,2,3],"until":1})" + "\n";
+  Do({"import", store_, "c", "-", "--expires-field", "until"}, {.input = expired});
+  Do({"delete", store_, "c", "0"});
+  ASSERT_TRUE(HasMarker());
+  EXPECT_EQ(Info()["expired"], 2);
+  Do({"compact", store_, "c", "--min-dead", "0"});
+  EXPECT_EQ(Info()["expired"], 0);
+  EXPECT_EQ(Info()["rows_dead"], 0);
+  Do({"import", store_, "c", "-", "--expires-field", "until"}, {.input = expired});
+  Do({"compact", store_, "--erase"});
+  EXPECT_FALSE(HasMarker());
+  EXPECT_EQ(Info()["rows_dead"], 0);
+  EXPECT_EQ(Do({"count", store_, "c"}), std::to_string(kRecords - 3) + "\n");
+}
+
 TEST_F(CliCompactTest, AWholeStoreAndNothingToDo) {
   Import();
   const Json compacted = Json::parse(Do({"compact", store_, "--json", "--min-dead", "0.5"}));

@@ -253,15 +253,16 @@ class Store {
   // is unknown which of them survive; the store is read-only.
   Status Sync();
 
-  // Gives back the space that dead rows hold: rewrites slabs of which too much is dead,
-  // and merges small ones, one after the other, while reads and writes go on. No answer,
-  // id or row number changes. The new slab is durable before the old ones go, with their
-  // last snapshot. Each needs space for the live rows of the slabs that it replaces, which
-  // is checked first. The old files lose their names at once. Their space, up to 4 GiB of
-  // it, is given back at the end, or when it is needed, as some file systems take longer
-  // for that than the copy does: with OpenOptions::background by a thread of the store,
-  // for which Close waits, and Compact does not. A slab with damaged rows is passed over,
-  // and so are those for whose live rows there is no space.
+  // Gives back the space that dead rows hold: removes what has expired by now, as
+  // RemoveExpired does, rewrites slabs of which too much is dead, and merges small ones,
+  // one after the other, while reads and writes go on. No answer, id or row number changes.
+  // The new slab is durable before the old ones go, with their last snapshot. Each needs
+  // space for the live rows of the slabs that it replaces, which is checked first. The old
+  // files lose their names at once. Their space, up to 4 GiB of it, is given back at the
+  // end, or when it is needed, as some file systems take longer for that than the copy
+  // does: with OpenOptions::background by a thread of the store, for which Close waits, and
+  // Compact does not. A slab with damaged rows is passed over, and so are those for whose
+  // live rows there is no space.
   // Errors: kInvalidArgument, kCancelled (what was done stays), kBusy
   // (CompactionOptions::erase), kCorruption naming the first damaged rows and kNoSpace, once
   // all else is done, and those of a write.
