@@ -156,7 +156,6 @@ Result<VerifyReport> VerifyStore(const std::string& path, const VerifyOptions& o
     store->problems.back().text += "; no collection can be looked at";
   }
   const auto view = store->catalog == nullptr ? nullptr : store->catalog->View();
-  // A format that is newer than the library is no damage, if the catalog is, too.
   auto report =
       engine::VerifyState(*store->directory, view, *kernels, options, std::move(store->problems));
   return report.ok() ? std::move(report) : report.status().WithContext("store " + path);

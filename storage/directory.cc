@@ -141,6 +141,7 @@ Result<std::shared_ptr<Directory>> Directory::OpenDamaged(Vfs& vfs, const std::s
     return directory;
   }
   const Status checked = format ? directory->CheckFormat() : Status::Corruption("is missing");
+  if (checked.code() == StatusCode::kNotSupported) return checked;
   if (!checked.ok()) problems.push_back(checked.WithContext("FORMAT"));
   return directory;
 }

@@ -44,7 +44,8 @@ class Directory {
   // Opens a store for checking what is wrong with it: as kRead, but what is wrong with
   // LOCK and FORMAT is added to `problems`, with the file's name in front. It may be a
   // published checkpoint, which has PUBLISHED instead of FORMAT.
-  // Errors: kNotFound when nothing there looks like a store; kBusy; kIoError.
+  // Errors: kNotFound when nothing there looks like a store; kBusy; kNotSupported for a
+  // newer format, which is no damage; kIoError.
   static Result<std::shared_ptr<Directory>> OpenDamaged(Vfs& vfs, const std::string& path,
                                                         std::vector<Status>& problems);
 

@@ -78,6 +78,21 @@ TEST_F(CliVerifyTest, RepairKeepsWhatIsSoundAndListsTheRest) {
   EXPECT_EQ(Do({"verify", directory_ / "second"}), "");
 }
 
+TEST_F(CliVerifyTest, StoreOfANewerFormatIsNeitherCheckedNorRepaired) {
+  MakeStore();
+  std::ofstream(store_ + "/FORMAT", std::ios::binary) << "Quarry store, format 2\n";
+  const std::string to = directory_ / "new";
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"verify", store_}, {"verify", store_, "--quick"}, {"repair", store_, to}}) {
+    const Finished finished = Run(arguments);
+    EXPECT_EQ(finished.exit, 1) << arguments[0];
+    EXPECT_EQ(finished.out, "") << arguments[0];
+    EXPECT_THAT(finished.err, IsOneErrorWith("has format 2, newer than this library"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(to));
+  EXPECT_FALSE(std::filesystem::exists(to + ".partial"));
+}
+
 TEST_F(CliVerifyTest, WhatIsNoStoreIsOneLineOfError) {
   const Finished verified = Run({"verify", directory_ / "none"});
   EXPECT_EQ(verified.exit, 1);
