@@ -204,9 +204,13 @@ void CommandLine::AddImport() {
 }
 
 void CommandLine::AddExport() {
-  CliCommand& command = Add("export", "Write all records to a file that import reads back",
-                            "  quarry export my.store docs docs.jsonl\n"
-                            "  quarry export my.store docs vectors.npy\n");
+  CliCommand& command =
+      Add("export", "Write all records to a file that import reads back",
+          "  quarry export my.store docs docs.jsonl\n"
+          "  quarry export my.store docs vectors.npy --with vector\n"
+          "jsonl holds all of a record: id, vector, metadata, expiry. npz holds ids and vectors,\n"
+          "npy and fvecs vectors alone, in order of ids: these three have no place for metadata,\n"
+          "expiries and records without a vector, and a warning counts what is lost.\n");
   auto options = std::make_shared<ExportOptions>();
   auto with = std::make_shared<With>();
   AddCollection(&command, &options->collection);

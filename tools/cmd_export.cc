@@ -1,6 +1,7 @@
 // quarry export STORE COLL FILE: writes all records of a collection to a file.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "format/status_macros.h"
 #include "tools/command.h"
@@ -45,7 +47,15 @@ class Exporter {
   }
 
   std::uint64_t records() const { return records_; }
-  std::uint64_t left_out() const { return left_out_; }
+
+  // What a file of vectors has no place for; "" where that is nothing.
+  std::string LeftOut() const {
+    std::vector<std::string> parts;
+    if (metadata_ > 0) parts.push_back(fmt::format("the metadata of {} records", metadata_));
+    if (expiries_ > 0) parts.push_back(fmt::format("the expiry of {} records", expiries_));
+    if (left_out_ > 0) parts.push_back(fmt::format("{} records without a vector", left_out_));
+    return fmt::format("{}", fmt::join(parts, ", "));
+  }
 
   // Writes everything but does not commit. False: interrupted.
   Result<bool> Write(const With& with, bool quiet, RecordWriter* writer) {
@@ -56,6 +66,8 @@ class Exporter {
     QUARRY_ASSIGN(bool complete, ForEach(with, [&](const Record& record) -> Status {
                     QUARRY_ASSIGN(const bool written, writer->Add(record));
                     ++(written ? records_ : left_out_);
+                    metadata_ += written && record.metadata && *record.metadata != "{}" ? 1 : 0;
+                    expiries_ += written && record.expires_at_unix_ms != 0 ? 1 : 0;
                     progress.Update(records_, static_cast<double>(records_ + left_out_) /
                                                   static_cast<double>(total));
                     return Status::Ok();
@@ -74,12 +86,25 @@ class Exporter {
   std::shared_ptr<const Snapshot> snapshot_;
   std::uint64_t records_ = 0;
   std::uint64_t left_out_ = 0;
+  // Of the records written, those with:
+  std::uint64_t metadata_ = 0;
+  std::uint64_t expiries_ = 0;
 };
+
+// The format of the file to write; stdout takes jsonl.
+Result<FileFormat> FormatOf(const std::string& path) {
+  Result<FileFormat> format = ResolveFormat("auto", path);
+  if (format.ok()) return format;
+  return Status::InvalidArgument(
+      fmt::format("{}: cannot tell the format from the extension, expected .npy, .npz, .fvecs or "
+                  ".jsonl",
+                  path));
+}
 
 }  // namespace
 
 Result<int> RunExport(const GlobalOptions& global, const ExportOptions& options) {
-  QUARRY_ASSIGN(const FileFormat format, ResolveFormat("auto", options.file));
+  QUARRY_ASSIGN(const FileFormat format, FormatOf(options.file));
   With with{options.with_metadata, options.with_vector};
   if (format != FileFormat::kJsonl) {
     if (!with.vector) {
@@ -87,7 +112,8 @@ Result<int> RunExport(const GlobalOptions& global, const ExportOptions& options)
           fmt::format("{}: {} holds vectors, expected --with vector or a jsonl file", options.file,
                       ToString(format)));
     }
-    with.metadata = false;
+    // Metadata that nobody asked for, and nobody is told of, need not be read.
+    if (global.quiet) with.metadata = false;
   }
   QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kRead));
   QUARRY_ASSIGN(const Collection collection, store->GetCollection(options.collection));
@@ -103,9 +129,11 @@ Result<int> RunExport(const GlobalOptions& global, const ExportOptions& options)
     return kExitInterrupted;
   }
   QUARRY_TRY(file->Commit());
-  if (exporter.left_out() > 0 && !global.quiet) {
-    PrintError(fmt::format("{} records without a vector are left out: {} holds vectors alone",
-                           exporter.left_out(), ToString(format)));
+  if (format != FileFormat::kJsonl && !global.quiet) {
+    const std::string left_out = exporter.LeftOut();
+    if (!left_out.empty()) {
+      PrintError(fmt::format("left out of {}: {}; jsonl holds all", options.file, left_out));
+    }
   }
   // The records are the output where they go to stdout.
   if (options.file != "-") QUARRY_TRY(Print(global, Json{{"written", exporter.records()}}));

@@ -10,6 +10,7 @@ namespace quarry::testing_support {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using tools::BytesOf;
 using tools::NpyFile;
 
@@ -269,6 +270,44 @@ TEST_F(ImportExportTest, VectorFilesLeaveOutRecordsWithoutVector) {
   const Finished finished = Run({"export", store_, "c", file, "--json"});
   EXPECT_EQ(finished.out, "{\"written\":1}\n");
   EXPECT_THAT(finished.err, HasSubstr("1 records without a vector"));
+}
+
+TEST_F(ImportExportTest, VectorFilesSayWhatTheyHaveNoPlaceFor) {
+  Imported("-", {"--create", "--expires-field", "until"},
+           "{\"id\":1,\"vector\":[1],\"n\":1,\"until\":9000000000000}\n"
+           "{\"id\":2,\"vector\":[2],\"n\":2}\n{\"id\":3,\"vector\":[3]}\n"
+           "{\"id\":4,\"n\":1,\"until\":9000000000000}\n");
+  const std::string lost =
+      "the metadata of 2 records, the expiry of 1 records, 1 records without a vector; jsonl";
+  for (const std::string name : {"out.npy", "out.npz", "out.fvecs"}) {
+    const std::string file = directory_ / name;
+    const Finished finished = Run({"export", store_, "c", file});
+    EXPECT_EQ(finished.exit, 0);
+    EXPECT_THAT(finished.err, IsOneErrorWith("left out of " + file + ": " + lost));
+    EXPECT_EQ(Run({"export", store_, "c", file, "--quiet"}).err, "");
+    EXPECT_THAT(Run({"export", store_, "c", file, "--with", "vector"}).err,
+                IsOneErrorWith(": the expiry of 1 records, 1 records without a vector; jsonl"));
+  }
+  EXPECT_EQ(Run({"export", store_, "c", directory_ / "out.jsonl"}).err, "");
+  EXPECT_THAT(Do({"export", "--help"}), HasSubstr("no place for metadata"));
+}
+
+TEST_F(ImportExportTest, AFileOfNoVectorsThatCouldNotBeReadIsNotWritten) {
+  Do({"create", store_, "c", "--dim", "2"});
+  const std::string file = directory_ / "out.fvecs";
+  const Finished finished = Run({"export", store_, "c", file});
+  EXPECT_EQ(finished.exit, 1);
+  EXPECT_THAT(finished.err, IsOneErrorWith("at least one vector"));
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+TEST_F(ImportExportTest, FormatsThatAFileCanHaveAreNamed) {
+  MakeStore();
+  const Finished exported = Run({"export", store_, "c", directory_ / "x.foo"});
+  EXPECT_THAT(exported.err, IsOneErrorWith("expected .npy, .npz, .fvecs or .jsonl"));
+  EXPECT_THAT(exported.err, Not(HasSubstr("--format")));
+  EXPECT_THAT(Run({"search", store_, "c", "--queries", "x.foo"}).err, Not(HasSubstr("--format")));
+  EXPECT_THAT(Import("x.foo").err, HasSubstr("or --format"));
 }
 
 TEST_F(ImportExportTest, AnExportThatFailsLeavesTheFileAsItWas) {

@@ -79,8 +79,8 @@ Result<FileFormat> ResolveFormat(const std::string& name, const std::string& pat
     }
   }
   return Status::InvalidArgument(
-      fmt::format("{}: cannot tell the format from the extension '{}', expected {}, or --format",
-                  path, extension, kAccepted));
+      fmt::format("{}: cannot tell the format from the extension '{}', expected {}", path,
+                  extension, kAccepted));
 }
 
 std::string_view DescribeContent(std::string_view start) {

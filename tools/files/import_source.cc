@@ -48,7 +48,11 @@ Status CheckOptions(const ImportOptions& options, FileFormat format) {
 }  // namespace
 
 Result<std::unique_ptr<ImportSource>> OpenImportSource(const ImportOptions& options) {
-  QUARRY_ASSIGN(const FileFormat format, ResolveFormat(options.format, options.file));
+  const Result<FileFormat> resolved = ResolveFormat(options.format, options.file);
+  if (!resolved.ok()) {
+    return Status::InvalidArgument(resolved.status().message() + ", or --format");
+  }
+  const FileFormat format = *resolved;
   QUARRY_TRY(CheckOptions(options, format));
   const std::string name = options.file == "-" ? "<stdin>" : options.file;
   if (!IsVectorFormat(format)) {

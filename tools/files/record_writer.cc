@@ -51,13 +51,22 @@ class FvecsWriter final : public RecordWriter {
     AppendLittle(static_cast<std::int32_t>(record.vector->size()), &count);
     QUARRY_TRY(file_->Append(count));
     QUARRY_TRY(file_->Append(AsBytes(*record.vector)));
+    empty_ = false;
     return true;
   }
 
-  Status Finish() override { return Status::Ok(); }
+  // Without a header, a file of no vectors has no bytes: no reader could tell it from
+  // one that was cut off.
+  Status Finish() override {
+    if (!empty_) return Status::Ok();
+    return Status::InvalidArgument(fmt::format(
+        "{}: fvecs holds at least one vector, and there is none; expected npy, npz or jsonl",
+        file_->name()));
+  }
 
  private:
   OutputFile* file_;
+  bool empty_ = true;
 };
 
 class JsonlWriter final : public RecordWriter {
