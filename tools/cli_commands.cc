@@ -387,9 +387,13 @@ void CommandLine::AddCheckpoint() {
 }
 
 void CommandLine::AddRestore() {
-  CliCommand& command = Add("restore", "Make a store out of a checkpoint, and check it",
-                            "  quarry restore /backup/my.store my.store\n"
-                            "  zstdcat my.store.tar.zst | quarry restore - my.store\n");
+  CliCommand& command =
+      Add("restore", "Make a store out of a checkpoint, and check it",
+          "  quarry restore /backup/my.store my.store\n"
+          "  zstdcat my.store.tar.zst | quarry restore - my.store\n"
+          "All that was restored is read and checked, as by quarry verify; exit 3 "
+          "if the\ncheckpoint is damaged, and the store is kept for quarry "
+          "repair.\n");
   auto options = std::make_shared<CheckpointCommandOptions>();
   // DIR STORE, in this order.
   for (CLI::Option* store : command.required) command.app->remove_option(store);

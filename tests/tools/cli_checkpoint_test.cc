@@ -1,5 +1,7 @@
 // checkpoint and restore: directories, tar streams, and what is not a checkpoint.
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -156,6 +158,29 @@ TEST_F(CliCheckpointTest, DamagedStreamIsRefused) {
     EXPECT_EQ(finished.exit, 3) << finished.err;
     ExpectNothingLeft();
   }
+}
+
+// Opening a store looks at the last block of vectors only.
+TEST_F(CliCheckpointTest, RestoreFindsDamageThatTheCheckpointHas) {
+  constexpr int kRows = 100'000;
+  std::string lines;
+  for (int row = 0; row < kRows; ++row) lines += fmt::format("{{\"vector\":[{},7]}}\n", row);
+  const std::string big = directory_ / "big";
+  Do({"import", big, "c", "-", "--create"}, {.input = lines});
+  Do({"checkpoint", big, copy_});
+  DamageVectors(copy_, {0, 7, 1, 7, 2, 7});
+  const std::string json = directory_ / "json";
+  const std::string text = directory_ / "text";
+  const Finished restored = Run({"restore", copy_, json, "--json"});
+  EXPECT_EQ(restored.exit, 3);
+  EXPECT_EQ(restored.lines().at(0).at("rows"), kRows);
+  EXPECT_EQ(restored.lines().at(0).at("damage").at(0).at("rows").at(0), 0);
+  EXPECT_THAT(restored.err, IsOneErrorWith("quarry repair"));
+  EXPECT_EQ(Run({"restore", copy_, text}).out, Run({"verify", copy_}).out);
+  // Also what the checksums of a stream cover.
+  const std::string tar = Do({"checkpoint", copy_, "-"});
+  const std::string streamed = directory_ / "streamed";
+  EXPECT_EQ(Run({"restore", "-", streamed}, {.input = tar}).exit, 3);
 }
 
 TEST_F(CliCheckpointTest, HostileArchivesAreRefused) {

@@ -124,6 +124,19 @@ class CliTest : public testing::Test {
                  "{\"id\":\"c\",\"vector\":[1,1],\"metadata\":{\"n\":3}}\n"});
   }
 
+  // Changes a byte of the vectors in the first slab of a store. They begin with `values`.
+  static void DamageVectors(const std::string& store, const std::vector<float>& values) {
+    const std::string path = store + "/slabs/1.base";
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    std::string all(std::filesystem::file_size(path), '\0');
+    file.read(all.data(), static_cast<std::streamsize>(all.size()));
+    const std::size_t at = all.find(std::string_view(reinterpret_cast<const char*>(values.data()),
+                                                     values.size() * sizeof(float)));
+    ASSERT_NE(at, std::string::npos);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('x');
+  }
+
   TempDir directory_;
   const std::string store_ = directory_ / "store";
 };

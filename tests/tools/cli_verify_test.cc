@@ -13,23 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class CliVerifyTest : public CliTest {
- protected:
-  // Codes of the only slab begin with its last region: 128 KiB of rows of 8 bytes.
-  void DamageVectors() const {
-    const std::string path = store_ + "/slabs/1.base";
-    const auto bytes = std::filesystem::file_size(path);
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    // Rows 0 to 2 are (1, 0), (0, 1), (1, 1): the first float of all codes is 1.
-    std::string all(bytes, '\0');
-    file.read(all.data(), static_cast<std::streamsize>(bytes));
-    const float row[6] = {1, 0, 0, 1, 1, 1};
-    const std::size_t at = all.find(std::string(reinterpret_cast<const char*>(row), sizeof(row)));
-    ASSERT_NE(at, std::string::npos);
-    file.seekp(static_cast<std::streamoff>(at));
-    file.put('x');
-  }
-};
+using CliVerifyTest = CliTest;
 
 TEST_F(CliVerifyTest, SoundStoreIsOk) {
   MakeStore();
@@ -42,7 +26,7 @@ TEST_F(CliVerifyTest, SoundStoreIsOk) {
 
 TEST_F(CliVerifyTest, DamageIsOneLineAndExit3) {
   MakeStore();
-  DamageVectors();
+  DamageVectors(store_, {1, 0, 0, 1, 1, 1});
   const Finished text = Run({"verify", store_});
   EXPECT_EQ(text.exit, 3);
   EXPECT_THAT(text.out, HasSubstr("slabs/1.base\tc\t1\t0..2\ta,b,c\t"));
@@ -69,7 +53,7 @@ TEST_F(CliVerifyTest, RepairKeepsWhatIsSoundAndListsTheRest) {
             Do({"get", store_, "c", "a", "--with", "metadata,vector", "--json"}));
   EXPECT_EQ(Run({"repair", store_, to}).exit, 1);
 
-  DamageVectors();
+  DamageVectors(store_, {1, 0, 0, 1, 1, 1});
   const Finished repaired = Run({"repair", store_, directory_ / "second", "--json"});
   EXPECT_EQ(repaired.exit, 3);
   const Json line = repaired.lines().at(0);
