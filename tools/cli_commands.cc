@@ -86,10 +86,6 @@ std::string CheckIds(const char* command, const std::vector<std::string>& ids,
 // The options of `create`, which `import --create` takes too.
 std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
   CollectionSchema* schema = &options->schema;
-  const auto parse_id_type = [options](const std::string& text) {
-    options->id_type_given = true;
-    return ParseIdType(text);
-  };
   const auto add_fields = [schema](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
       Result<Field> field = ParseField(text);
@@ -103,7 +99,7 @@ std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
                           "How elements are stored; default f32"));
   all.push_back(AddParsed(app, "--metric", &schema->metric, ParseMetric, "cosine|dot|l2",
                           "What searches compare with; default cosine"));
-  all.push_back(AddParsed(app, "--id-type", &schema->id_type, parse_id_type, "u64|string",
+  all.push_back(AddParsed(app, "--id-type", &schema->id_type, ParseIdType, "u64|string",
                           "What ids are; default u64"));
   CLI::Option* fields = app->add_option_function<std::vector<std::string>>(
       "--field", add_fields,
@@ -188,7 +184,9 @@ void CommandLine::AddImport() {
   AddNumber(app, "--batch", &options->batch, kMaxBatch, "Records in each commit; default 10000");
   AddParsed(app, "--on-bad", &options->skip_bad, ParseOnBad, "refuse|skip",
             "What to do with a bad record; default refuse");
-  app->add_flag("--create", *create, "Create the collection if there is none, with the options:");
+  app->add_flag("--create", *create,
+                "Create the collection if there is none, with the options below; of one that is "
+                "there none may differ");
   const std::vector<CLI::Option*> schema = AddSchema(app, created.get());
   command.check = [schema, create]() -> std::string {
     for (const CLI::Option* option : schema) {
@@ -196,8 +194,11 @@ void CommandLine::AddImport() {
     }
     return "";
   };
-  command.run = [this, options, created, create] {
+  command.run = [this, options, created, create, schema] {
     created->collection = options->collection;
+    for (const CLI::Option* option : schema) {
+      if (option->count() > 0) created->given.insert(option->get_name());
+    }
     if (*create) options->create = *created;
     return RunImport(global_, *options);
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,37 @@
 namespace quarry::tools {
 namespace {
 
+// Fails with kInvalidArgument unless a collection that is there has what the options
+// of --create ask for.
+Status CheckAsAsked(const CreateOptions& asked, const CollectionSchema& schema) {
+  Status differs;
+  const auto check = [&](const char* option, const auto& is, const auto& wanted) {
+    if (!differs.ok() || asked.given.count(option) == 0 || is == wanted) return;
+    differs = Status::InvalidArgument(fmt::format(
+        "collection {} is there already with {} {}, not {}", asked.collection, option, is, wanted));
+  };
+  const CollectionSchema& wanted = asked.schema;
+  check("--dim", schema.dim, wanted.dim);
+  check("--level", ToString(schema.level), ToString(wanted.level));
+  check("--metric", ToString(schema.metric), ToString(wanted.metric));
+  check("--id-type", ToString(schema.id_type), ToString(wanted.id_type));
+  check("--zero-vectors", ToString(schema.zero_vectors), ToString(wanted.zero_vectors));
+  check("--sketch", ToString(schema.sketch), ToString(wanted.sketch));
+  QUARRY_TRY(differs);
+  for (const Field& field : wanted.fields) {
+    const auto found = std::find_if(schema.fields.begin(), schema.fields.end(),
+                                    [&](const Field& is) { return is.name == field.name; });
+    if (found != schema.fields.end() && found->type == field.type) continue;
+    return Status::InvalidArgument(
+        fmt::format("collection {} is there already {} --field {}{}", asked.collection,
+                    found == schema.fields.end() ? "without" : "with", field.name,
+                    found == schema.fields.end()
+                        ? ""
+                        : fmt::format(":{}, not {}", ToString(found->type), ToString(field.type))));
+  }
+  return Status::Ok();
+}
+
 // The collection to write to; made when the first batch is ready to be written,
 // so that an import whose first batch is bad leaves none behind.
 class Target {
@@ -32,12 +64,7 @@ class Target {
     if (found.ok()) {
       target.collection_ = *std::move(found);
       target.schema_ = target.collection_->schema();
-      if (options.create && options.create->schema.dim != 0 &&
-          options.create->schema.dim != target.schema_.dim) {
-        return Status::InvalidArgument(
-            fmt::format("collection {} is there already with --dim {}, not {}", options.collection,
-                        target.schema_.dim, options.create->schema.dim));
-      }
+      if (options.create) QUARRY_TRY(CheckAsAsked(*options.create, target.schema_));
       return target;
     }
     if (found.status().code() != StatusCode::kNotFound || !options.create) return found.status();
@@ -50,7 +77,7 @@ class Target {
     CollectionSchema schema = options.create->schema;
     QUARRY_ASSIGN(const ImportShape shape, source->Probe());
     if (schema.dim == 0) schema.dim = shape.dim;
-    if (!options.create->id_type_given) schema.id_type = shape.id_type;
+    if (options.create->given.count("--id-type") == 0) schema.id_type = shape.id_type;
     if (schema.dim == 0) {
       return Status::InvalidArgument(
           fmt::format("{}: none of its first records has a vector, which --create needs unless "

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,8 +38,8 @@ struct GlobalOptions {
 
 struct CreateOptions {
   std::string collection;
-  CollectionSchema schema;     // dim 0: not given (import --create takes it from the file)
-  bool id_type_given = false;  // --id-type was named; otherwise import --create looks at the ids
+  CollectionSchema schema;           // dim 0: not given (import --create takes it from the file)
+  std::set<std::string> given = {};  // the options that were: "--dim", ..; the others are defaults
 };
 
 struct ImportOptions {

@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
+#include <array>
 #include <csignal>
 
 #include "tests/tools/cli_support.h"
@@ -228,6 +229,33 @@ TEST_F(ImportExportTest, AnInterruptionBeforeTheFirstBatchStoresNothing) {
   EXPECT_EQ(ExitOf(child), 130);
   for (const int fd : {ends[0], ends[1], out}) ::close(fd);
   EXPECT_THAT(Read("out"), HasSubstr("interrupted: 0 records are stored"));
+}
+
+TEST_F(ImportExportTest, CreateOfACollectionThatIsThereWantsTheSame) {
+  const std::string record = "{\"vector\":[1,0]}\n";
+  const std::vector<std::string> same = {
+      "--create", "--dim",          "2",     "--level",  "f16",   "--metric",
+      "l2",       "--id-type",      "u64",   "--field",  "n:int", "--field",
+      "t:string", "--zero-vectors", "allow", "--sketch", "i8"};
+  Imported("-", same, record);
+  Imported("-", same, record);
+  Imported("-", {"--create"}, record);
+  Imported("-", {"--create", "--field", "t:string"}, record);
+  const std::vector<std::array<std::string, 3>> others = {
+      {"--dim", "3", "with --dim 2, not 3"},
+      {"--level", "f32", "with --level f16, not f32"},
+      {"--metric", "cosine", "with --metric l2, not cosine"},
+      {"--id-type", "string", "with --id-type u64, not string"},
+      {"--zero-vectors", "refuse", "with --zero-vectors allow, not refuse"},
+      {"--sketch", "auto", "with --sketch i8, not auto"},
+      {"--field", "n:float", "with --field n:int, not float"},
+      {"--field", "m:int", "without --field m"}};
+  for (const auto& [option, value, message] : others) {
+    const Finished finished = Import("-", {"--create", option, value}, record);
+    EXPECT_EQ(finished.exit, 1) << option;
+    EXPECT_THAT(finished.err, IsOneErrorWith("collection c is there already " + message));
+  }
+  EXPECT_EQ(Count(), "4\n");
 }
 
 TEST_F(ImportExportTest, JsonLinesBringBackTheSameRecords) {
