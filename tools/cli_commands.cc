@@ -167,12 +167,15 @@ void CommandLine::AddImport() {
   AddText(app, "--metadata", &options->metadata_file, "M.jsonl",
           "Line i belongs to vector i: its id and its metadata");
   AddText(app, "--ids", &options->ids_file, "FILE", "Ids of the vectors, in their order");
-  AddText(app, "--id-field", &options->id_field, "NAME", "The field that is the id; default id");
-  AddText(app, "--vector-field", &options->vector_field, "NAME",
-          "The field that is the vector; default vector");
-  AddText(app, "--expires-field", &options->expires_field, "NAME",
-          "The field that says when the record expires, in milliseconds since 1970 (0: never); "
-          "default: none, but what export wrote is read back");
+  std::vector<CLI::Option*> fields;
+  fields.push_back(AddText(app, "--id-field", &options->id_field, "NAME",
+                           "The field that is the id; default id"));
+  fields.push_back(AddText(app, "--vector-field", &options->vector_field, "NAME",
+                           "The field that is the vector; default vector"));
+  fields.push_back(
+      AddText(app, "--expires-field", &options->expires_field, "NAME",
+              "The field that says when the record expires, in milliseconds since 1970 (0: never); "
+              "default: none, but what export wrote is read back"));
   const auto parse_format = [](const std::string& text) -> Result<std::string> {
     if (text == "auto") return text;
     const Result<FileFormat> format = ResolveFormat(text, "");
@@ -194,7 +197,10 @@ void CommandLine::AddImport() {
     }
     return "";
   };
-  command.run = [this, options, created, create, schema] {
+  command.run = [this, options, created, create, schema, fields] {
+    for (const CLI::Option* option : fields) {
+      if (option->count() > 0) options->named_fields[option->results()[0]] = option->get_name();
+    }
     created->collection = options->collection;
     for (const CLI::Option* option : schema) {
       if (option->count() > 0) created->given.insert(option->get_name());

@@ -1,6 +1,7 @@
 // quarry apply STORE COLL OPS.jsonl: replays operations in order, in batches.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <optional>
@@ -103,6 +104,10 @@ Result<int> RunApply(const GlobalOptions& global, const ApplyOptions& options) {
                   fmt::format("{} (the {} operations of the batches before it are applied)",
                               status.message(), replay.applied()),
                   status.outcome());
+  }
+  if (!operations.passed_over().empty() && !global.quiet) {
+    PrintError(fmt::format("{}: fields that mean nothing to apply were passed over: {}",
+                           options.operations_file, fmt::join(operations.passed_over(), ", ")));
   }
   QUARRY_TRY(store->Close());
   QUARRY_TRY(Print(global, Json{{"applied", replay.applied()},

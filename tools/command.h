@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -50,6 +51,7 @@ struct ImportOptions {
   std::string id_field = "id";
   std::string vector_field = "vector";
   std::string expires_field;
+  std::map<std::string, std::string> named_fields = {};  // of these three, with their options
   std::string format = "auto";
   std::size_t batch = 10000;
   bool skip_bad = false;                // --on-bad skip

@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
+
 #include "format/status_macros.h"
 #include "tools/files/byte_stream.h"
 #include "tools/files/jsonl.h"
@@ -20,7 +25,41 @@ struct Members {
   std::optional<dom::element> expires_at;
 };
 
-Result<Members> FindMembers(dom::object object) {
+// How many characters to insert, remove or replace make one text of the other.
+std::size_t EditDistance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);  // distances of the begins of `to`
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t replaced = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+// A field that means nothing here: logs have some of their own. One that is all but the
+// name of a field that does would lose what it holds.
+Status PassOver(std::string_view field, std::set<std::string>& passed_over) {
+  constexpr std::size_t kShown = 16;
+  std::string name(field.substr(0, 64));
+  if (passed_over.count(name) != 0) return Status::Ok();
+  std::string lower = name;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  for (const std::string_view known : {"vector", "metadata", "expires_at"}) {
+    if (EditDistance(lower, known) <= 2) {
+      return Status::InvalidArgument(fmt::format("has the field {}, expected {}", field, known));
+    }
+  }
+  if (passed_over.size() < kShown) passed_over.insert(std::move(name));
+  return Status::Ok();
+}
+
+Result<Members> FindMembers(dom::object object, std::set<std::string>& passed_over) {
   Members members;
   for (const auto& [key, value] : object) {
     std::optional<dom::element>* member = key == "op"                    ? &members.op
@@ -28,6 +67,7 @@ Result<Members> FindMembers(dom::object object) {
                                           : key == "metadata"            ? &members.metadata
                                           : key == "expires_at"          ? &members.expires_at
                                                                          : nullptr;
+    if (member == nullptr) QUARRY_TRY(PassOver(key, passed_over));
     if (member == nullptr || value.is_null()) continue;
     if (member->has_value()) {
       return Status::InvalidArgument(
@@ -91,7 +131,7 @@ Status OperationReader::ReadMembers(Operation* operation) {
   if (record_.metadata.empty() || parser.parse(record_.metadata).get(object) != simdjson::SUCCESS) {
     return ReadOp(std::nullopt).status();
   }
-  QUARRY_ASSIGN(const Members members, FindMembers(object));
+  QUARRY_ASSIGN(const Members members, FindMembers(object, passed_over_));
   QUARRY_ASSIGN(operation->is_delete, ReadOp(members.op));
   if (!record_.id) return Status::InvalidArgument("has no id");
   operation->id = *record_.id;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,7 +30,8 @@ struct Operation {
 //   {"op":"upsert","id":"a","row":7}        row 7 of the file of vectors
 //   {"op":"upsert","id":"a","expires_at":1893456000000}    milliseconds since 1970
 //   {"op":"delete","id":"a"}
-// "vec" means the same as "row". Other members are passed over, blank lines too.
+// "vec" means the same as "row". Blank lines are passed over, and members of other names:
+// but one that is nearly one of these is an error.
 // Not thread-safe. Every message begins with file and line.
 class OperationReader {
  public:
@@ -45,6 +47,9 @@ class OperationReader {
   std::string Where() const { return name_ + ":" + std::to_string(record_.line); }
   std::optional<double> fraction() const { return records_->fraction(); }
 
+  // The names of members that mean nothing here, the first 16.
+  const std::set<std::string>& passed_over() const { return passed_over_; }
+
  private:
   OperationReader(std::string name, std::unique_ptr<RecordReader> records, RowFile* vectors)
       : name_(std::move(name)), records_(std::move(records)), vectors_(vectors) {}
@@ -56,6 +61,7 @@ class OperationReader {
   std::unique_ptr<RecordReader> records_;
   RowFile* vectors_;
   FileRecord record_;  // the last line
+  std::set<std::string> passed_over_;
 };
 
 }  // namespace quarry::tools

@@ -86,6 +86,15 @@ TEST_F(CliApplyTest, TakesRowsOfTheFileOfVectors) {
   EXPECT_EQ(Records(), "0\t1\ta\t20\t\n0\t2\tb\t10\t\n0\t3\tc\t1\t{\"n\":3}\n");
 }
 
+TEST_F(CliApplyTest, FieldsOfTheLogItselfArePassedOverAndNamed) {
+  const std::string log =
+      "{\"op\":\"delete\",\"id\":\"b\",\"ts\":5}\n{\"op\":\"delete\",\"id\":\"c\",\"by\":null}\n";
+  const Finished finished = Apply(log);
+  EXPECT_EQ(finished.exit, 0);
+  EXPECT_THAT(finished.err, IsOneErrorWith("passed over: by, ts"));
+  EXPECT_EQ(Apply(log, {"--quiet"}).err, "");
+}
+
 struct BadLine {
   std::string line;
   std::string message;
@@ -114,6 +123,10 @@ TEST_P(CliApplyBadLineTest, StopsWithItsNumberAndKeepsTheBatchesBefore) {
 INSTANTIATE_TEST_SUITE_P(
     Lines, CliApplyBadLineTest,
     testing::Values(
+        BadLine{"{\"op\":\"upsert\",\"id\":\"b\",\"metdata\":{}}",
+                "has the field metdata, expected metadata"},
+        BadLine{"{\"op\":\"upsert\",\"id\":\"b\",\"Vectors\":[1,2]}", "expected vector"},
+        BadLine{"{\"op\":\"upsert\",\"id\":\"b\",\"expiresAt\":1}", "expected expires_at"},
         BadLine{"{\"op\":", "not valid JSON"}, BadLine{"[1]", "expected an object"},
         BadLine{"{\"id\":\"x\"}", "has no op"},
         BadLine{"{\"id\":\"x\",\"metadata\":{\"op\":\"delete\"}}", "has no op"},

@@ -206,7 +206,7 @@ TEST_F(CliTest, ExpiriesAreImportedShownCountedAndExported) {
 
 TEST_F(CliTest, ExpiriesOfVectorsComeWithTheirMetadata) {
   Do({"create", store_, "c", "--dim", "2"});
-  const std::string vectors = Write("v.csv", "id,v0,v1\n1,1,0\n");
+  const std::string vectors = Write("v.csv", "id,v0,v1,until\n1,1,0,\n");
   const Finished refused =
       Run({"import", store_, "c", Write("v.fvecs", std::string("\2\0\0\0\0\0\0\0\0\0\0\0", 12)),
            "--expires-field", "until"});

@@ -74,7 +74,7 @@ TEST_F(CsvTest, TheColumnThatIsNamedIsTheExpiry) {
 }
 
 TEST_F(CsvTest, NumberedColumnsAreTheVector) {
-  for (const std::string header : {"0,1,2", "v0,v1,v2", "dim_1,dim_2,dim_3", "x[0],x[1],x[2]"}) {
+  for (const std::string header : {"v0,v1,v2", "dim_1,dim_2,dim_3", "x[0],x[1],x[2]"}) {
     const auto records = ReadAll(header + ",n\n1,2.5, -3e1 ,k\n");
     ASSERT_OK(records) << header;
     ASSERT_OK(records->at(0).problem);
@@ -89,6 +89,27 @@ TEST_F(CsvTest, OfTwoNumberedGroupsTheOneNamedAsTheVectorIsTaken) {
   ASSERT_OK(records);
   EXPECT_EQ(records->at(0).vector, (std::vector<double>{1, 2}));
   EXPECT_EQ(records->at(0).metadata, R"({"tag1":3,"tag2":4})");
+}
+
+TEST_F(CsvTest, AFirstLineOfNumbersIsNoHeader) {
+  ExpectRefused("0,1,2\n1,2,3\n", "the first line has numbers alone");
+  ExpectRefused("0.5,-1e3\n1,2\n", "expected the names of the columns");
+  ASSERT_OK(ReadAll("id,0,1\n1,2,3\n"));
+}
+
+TEST_F(CsvTest, FieldsThatTheUserNamesHaveToBeThere) {
+  const auto refusal = [&](const RecordReaderOptions& options) {
+    const auto records = ReadAll("id,v0,v1,n\n1,2,3,4\n", options);
+    return records.ok() ? "" : records.status().message();
+  };
+  EXPECT_THAT(refusal({.id_field = "key", .named = {{"key", "--id-field"}}}),
+              HasSubstr("a.csv:1: there is no column key, which --id-field names; there are: id, "
+                        "n, v0, v1"));
+  EXPECT_THAT(refusal({.vector_field = "vec", .named = {{"vec", "--vector-field"}}}),
+              HasSubstr("no column vec"));
+  EXPECT_THAT(refusal({.expires_field = "t", .named = {{"t", "--expires-field"}}}),
+              HasSubstr("no column t"));
+  EXPECT_EQ(refusal({.vector_field = "v", .named = {{"v", "--vector-field"}}}), "");
 }
 
 TEST_F(CsvTest, FilesWithoutAVectorColumnAreRefused) {

@@ -258,6 +258,30 @@ TEST_F(ImportExportTest, CreateOfACollectionThatIsThereWantsTheSame) {
   EXPECT_EQ(Count(), "4\n");
 }
 
+TEST_F(ImportExportTest, AFieldThatTheUserNamesAndNoRecordHasIsRefused) {
+  MakeStore();
+  const std::string records = "{\"id\":\"x\",\"vector\":[1,0],\"n\":1}\n{\"id\":\"y\"}\n";
+  for (const std::string option : {"--vector-field", "--id-field", "--expires-field"}) {
+    // Without the id, the records do not fit into a collection of strings.
+    const std::string coll = option == "--id-field" ? "new" : "c";
+    const Finished finished =
+        Run({"import", store_, coll, "-", "--create", option, "vec"}, {.input = records});
+    EXPECT_EQ(finished.exit, 1) << option;
+    EXPECT_THAT(finished.err, IsOneErrorWith("no record has the field vec, which " + option +
+                                             " names; there are: id, n, vector"));
+    EXPECT_EQ(Count(), "3\n");
+  }
+  // Earlier batches are there when the end of the file shows it.
+  const Finished late = Import("-", {"--vector-field", "vec", "--batch", "1"}, records);
+  EXPECT_EQ(late.exit, 1);
+  EXPECT_THAT(late.err, HasSubstr("the 2 records of the batches before it are stored"));
+  // One record is enough, and none wants it of a file without records.
+  Imported("-", {"--expires-field", "n"}, records);
+  Imported("-", {"--vector-field", "vec"}, "");
+  const Finished vectors = Import(VectorsFile("v.npy", 1), {"--vector-field", "vec"});
+  EXPECT_THAT(vectors.err, IsOneErrorWith("--vector-field is for records"));
+}
+
 TEST_F(ImportExportTest, JsonLinesBringBackTheSameRecords) {
   Imported("-", {"--create"},
            "{\"id\":\"a "

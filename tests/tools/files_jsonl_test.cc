@@ -143,6 +143,8 @@ TEST_F(JsonlTest, WhatIsWrongWithARecordIsSaid) {
   ExpectProblem(R"({"vector":"1,2"})", "the vector (field vector) is a string");
   ExpectProblem(R"({"vector":[1,null]})", "element 1 of the vector is null");
   ExpectProblem(R"({"vector":[NaN]})", "not valid JSON");
+  ExpectProblem(R"({"vector":[1e999]})", "out of range, expected whole numbers from -92233720368");
+  ExpectProblem(R"({"n":18446744073709551616})", "to 18446744073709551615 and others up to 1.8e3");
   ExpectProblem(R"({"id":1,"id":2})", "has the field id twice");
   ExpectProblem("{\"id\":\"\xff\"}", "not valid JSON");
 }

@@ -16,10 +16,11 @@ namespace quarry::tools {
 //   id      the column named options.id_field; without it, records have no ids
 //   vector  the column named options.vector_field: a JSON array such as
 //           "[0.5, 1]"; or else columns that share a name but for a number which
-//           runs from 0 or 1 upwards without gaps, in order (0,1,2 or v0,v1,v2 or
-//           vector_1,vector_2). Where there are several such groups, the one
-//           that begins with options.vector_field is taken. A file with neither
-//           is refused.
+//           runs from 0 or 1 upwards without gaps, in order (v0,v1,v2 or
+//           vector_1,vector_2). Where there are several such groups, or the field
+//           is one of options.named, the one that begins with options.vector_field
+//           is taken. A file with neither is refused, and one whose first line has
+//           nothing but numbers: that is no header.
 //   expiry  the column named options.expires_field: milliseconds since 1970; an empty
 //           cell or 0 means never
 //   others  metadata: an empty cell is absent; a JSON number, true or false is

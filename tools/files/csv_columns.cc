@@ -37,6 +37,13 @@ std::optional<std::pair<std::string, std::uint64_t>> SplitName(std::string_view 
   return std::pair(std::string(name.substr(0, start)), number);
 }
 
+bool IsNumber(const std::string& name) {
+  double number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data(), end, number);
+  return error != std::errc::invalid_argument && stop == end;
+}
+
 bool IsSequence(const Group& group) {
   if (group.columns.size() < 2 || group.numbers[0] > 1) return false;
   for (std::size_t i = 1; i < group.numbers.size(); ++i) {
@@ -46,7 +53,7 @@ bool IsSequence(const Group& group) {
 }
 
 Result<std::vector<std::size_t>> ChooseElements(const CsvColumns& columns,
-                                                const std::string& vector_field) {
+                                                const std::string& vector_field, bool is_named) {
   std::map<std::string, Group> groups;
   for (std::size_t i = 0; i < columns.names.size(); ++i) {
     if (columns.id == i || columns.expires == i) continue;
@@ -57,7 +64,7 @@ Result<std::vector<std::size_t>> ChooseElements(const CsvColumns& columns,
   }
   std::erase_if(groups, [](const auto& entry) { return !IsSequence(entry.second); });
   const bool several = groups.size() > 1;
-  if (several) {
+  if (several || is_named) {
     // v, v_, v. and v[ all belong to the vector v.
     std::erase_if(groups, [&](const auto& entry) {
       const std::string& prefix = entry.first;
@@ -65,9 +72,10 @@ Result<std::vector<std::size_t>> ChooseElements(const CsvColumns& columns,
     });
   }
   if (groups.size() != 1) {
+    if (is_named && groups.empty()) return std::vector<std::size_t>();
     return Status::InvalidArgument(fmt::format(
         "{} column named {} or numbered from 0 or 1 (v0,v1,..) holds the vectors; the first line "
-        "must name the columns, the vector's with --vector-field",
+        "has to name the columns, --vector-field that of the vector",
         several ? "more than one" : "no", vector_field));
   }
   return groups.begin()->second.columns;
@@ -79,6 +87,10 @@ Result<CsvColumns> ChooseCsvColumns(std::vector<std::string> names,
                                     const RecordReaderOptions& options) {
   CsvColumns columns;
   columns.names = std::move(names);
+  if (std::all_of(columns.names.begin(), columns.names.end(), IsNumber)) {
+    return Status::InvalidArgument(
+        "the first line has numbers alone, expected the names of the columns");
+  }
   std::set<std::string_view> seen;
   for (std::size_t i = 0; i < columns.names.size(); ++i) {
     const std::string& name = columns.names[i];
@@ -89,9 +101,13 @@ Result<CsvColumns> ChooseCsvColumns(std::vector<std::string> names,
     if (!options.expires_field.empty() && name == options.expires_field) columns.expires = i;
     if (!options.vector_field.empty() && name == options.vector_field) columns.vector = i;
   }
+  std::set<std::string> found(columns.names.begin(), columns.names.end());
   if (!columns.vector) {
-    QUARRY_ASSIGN(columns.elements, ChooseElements(columns, options.vector_field));
+    const bool is_named = options.named.count(options.vector_field) != 0;
+    QUARRY_ASSIGN(columns.elements, ChooseElements(columns, options.vector_field, is_named));
+    if (!columns.elements.empty()) found.insert(options.vector_field);
   }
+  QUARRY_TRY(CheckNamedFields(options, found, "there is no column"));
   std::vector<bool> taken(columns.names.size());
   for (const std::size_t i : columns.elements) taken[i] = true;
   for (std::size_t i = 0; i < columns.names.size(); ++i) {

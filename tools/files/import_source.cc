@@ -33,10 +33,14 @@ Status CheckOptions(const ImportOptions& options, FileFormat format) {
       int{options.file == "-"} + int{options.metadata_file == "-"} + int{options.ids_file == "-"};
   if (from_stdin > 1) return Status::InvalidArgument("only one file can be stdin (-)");
   if (IsVectorFormat(format)) {
-    if (options.expires_field.empty() || !options.metadata_file.empty()) return Status::Ok();
-    return Status::InvalidArgument(
-        fmt::format("--expires-field is for records; {} ({}) holds vectors, expected --metadata",
-                    options.file, ToString(format)));
+    for (const auto& [field, option] : options.named_fields) {
+      const bool of_vector = option == "--vector-field";
+      if (!of_vector && !options.metadata_file.empty()) continue;
+      return Status::InvalidArgument(fmt::format("{} is for records; {} ({}) holds vectors{}",
+                                                 option, options.file, ToString(format),
+                                                 of_vector ? "" : ", expected --metadata"));
+    }
+    return Status::Ok();
   }
   const bool metadata = !options.metadata_file.empty();
   if (!metadata && options.ids_file.empty()) return Status::Ok();
@@ -59,7 +63,8 @@ Result<std::unique_ptr<ImportSource>> OpenImportSource(const ImportOptions& opti
     QUARRY_ASSIGN(auto reader, OpenRecords(options.file, format,
                                            {.id_field = options.id_field,
                                             .vector_field = options.vector_field,
-                                            .expires_field = options.expires_field}));
+                                            .expires_field = options.expires_field,
+                                            .named = options.named_fields}));
     return MakeRecordSource(name, std::move(reader));
   }
 
@@ -79,9 +84,11 @@ Result<std::unique_ptr<ImportSource>> OpenImportSource(const ImportOptions& opti
   }
   if (!options.metadata_file.empty()) {
     // Ids of a list leave the field of this name in the metadata.
-    const RecordReaderOptions fields{.id_field = parts.ids ? "" : options.id_field,
-                                     .vector_field = "",
-                                     .expires_field = options.expires_field};
+    RecordReaderOptions fields{.id_field = parts.ids ? "" : options.id_field,
+                               .vector_field = "",
+                               .expires_field = options.expires_field,
+                               .named = options.named_fields};
+    if (parts.ids) fields.named.erase(options.id_field);
     QUARRY_ASSIGN(parts.metadata, OpenRecords(options.metadata_file, FileFormat::kJsonl, fields));
     parts.metadata_name = options.metadata_file == "-" ? "<stdin>" : options.metadata_file;
     const std::optional<std::uint64_t> rows = parts.vectors->rows();

@@ -100,7 +100,7 @@ class JsonlReader final : public RecordReader {
   Result<bool> Next(FileRecord* record) override {
     while (true) {
       QUARRY_ASSIGN(const std::optional<std::string_view> line, lines_.Next());
-      if (!line) return false;
+      if (!line) return AtEnd();
       if (IsBlank(*line)) continue;
       *record = FileRecord();
       record->line = lines_.line();
@@ -118,11 +118,31 @@ class JsonlReader final : public RecordReader {
   std::optional<double> fraction() const override { return lines_.fraction(); }
 
  private:
+  Result<bool> AtEnd() const {
+    if (!records_) return false;
+    const Status status = CheckNamedFields(options_, seen_, "no record has the field");
+    return status.ok() ? Result<bool>(false) : status.WithContext(lines_.name());
+  }
+
+  // Remembers a few names of fields, and all of those that the user named.
+  void See(std::string_view field) {
+    constexpr std::size_t kShown = 16;
+    if (options_.named.empty()) return;
+    std::string name(field);
+    if (seen_.size() < kShown || options_.named.count(name) != 0) seen_.insert(std::move(name));
+  }
+
   // The line may be read beyond its end: LineReader pads it.
   Status Parse(std::string_view line, FileRecord* record) {
     dom::element root;
     const auto error = parser_.parse(line.data(), line.size(), false).get(root);
     if (error != simdjson::SUCCESS) {
+      if (error == simdjson::NUMBER_ERROR) {
+        return Status::InvalidArgument(fmt::format(
+            "has a number that is malformed or out of range, expected whole numbers from {} to {} "
+            "and others up to 1.8e308",
+            INT64_MIN, UINT64_MAX));
+      }
       return Status::InvalidArgument(
           fmt::format("not valid JSON: {}", simdjson::error_message(error)));
     }
@@ -133,6 +153,7 @@ class JsonlReader final : public RecordReader {
     }
     Members members;
     QUARRY_TRY(FindMembers(object, &members));
+    records_ = true;
     if (members.id && !members.id->is_null()) {
       QUARRY_TRY(ReadId(options_.id_field, *members.id, &record->id));
     }
@@ -176,8 +197,9 @@ class JsonlReader final : public RecordReader {
     return !options_.metadata_field.empty() && key == options_.metadata_field;
   }
 
-  Status FindMembers(dom::object object, Members* members) const {
+  Status FindMembers(dom::object object, Members* members) {
     for (const auto& [key, value] : object) {
+      See(key);
       std::optional<dom::element>* member = IsId(key)         ? &members->id
                                             : IsVector(key)   ? &members->vector
                                             : IsExpiry(key)   ? &members->expires
@@ -212,6 +234,8 @@ class JsonlReader final : public RecordReader {
 
   LineReader lines_;
   RecordReaderOptions options_;
+  bool records_ = false;        // at least one line was an object
+  std::set<std::string> seen_;  // names of fields
   dom::parser parser_;
 };
 

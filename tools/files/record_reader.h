@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quarry/status.h"
@@ -36,7 +39,15 @@ struct RecordReaderOptions {
   // Milliseconds since 1970. "": no field is the expiry, but in jsonl the field
   // expires_at beside metadata (an object, or null) and nothing else but id and vector.
   std::string expires_field = "";
+  // Those of the fields above that the user named, and by which option: a file of records
+  // none of which has such a field is refused, at its end where not before.
+  std::map<std::string, std::string> named = {};
 };
+
+// Fails with kInvalidArgument when a field that was named is not among those `seen`;
+// what: "no record has the field" or the like.
+Status CheckNamedFields(const RecordReaderOptions& options, const std::set<std::string>& seen,
+                        std::string_view what);
 
 // Not thread-safe.
 class RecordReader {
