@@ -188,7 +188,10 @@ int CommandLine::Run(int argc, char** argv) {
   const std::optional<int> code = Parse(argc, argv);
   if (code) return *code;
   const Result<int> result = Find(app_.get_subcommands()[0]->get_name())->run();
-  if (result.ok()) return *result;
+  if (result.ok()) {
+    PrintCatalogErrors();
+    return *result;
+  }
   PrintError(result.status().message());
   return Interrupted() ? kExitInterrupted : ExitCodeOf(result.status().code());
 }

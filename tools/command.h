@@ -167,7 +167,8 @@ Status MakeSketches(const GlobalOptions& global, Collection& collection, SketchP
 // The exit code that a failure ends with.
 int ExitCodeOf(StatusCode code);
 
-// Opens the store of the command with its thread count, logging warnings to stderr.
+// Opens the store of the command with its thread count, logging warnings to stderr, but
+// for those of RocksDB (PrintCatalogErrors).
 // One that another process writes is read as that published it last.
 enum class Access { kRead, kWrite, kCreate };
 Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access access,
@@ -185,6 +186,10 @@ Result<std::vector<Id>> GatherIds(const std::vector<std::string>& texts, const s
 
 // Prints one line, "quarry: <message>", on stderr.
 void PrintError(std::string_view message);
+
+// Prints what RocksDB logged as an error, which OpenStore holds back: a command that
+// fails tells the same in its own words.
+void PrintCatalogErrors();
 
 // Prints `message` and a hint to --help; returns kExitUsage. For what only shows
 // once a command runs; `command` is its name.

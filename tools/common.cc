@@ -6,8 +6,12 @@
 #include <csignal>
 #include <cstdio>
 #include <iterator>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "format/keys.h"
 #include "format/status_macros.h"
@@ -21,6 +25,38 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 
 extern "C" void OnSignal(int) { interrupted = 1; }
+
+// Errors that RocksDB logged itself, from any thread.
+struct CatalogErrors {
+  static constexpr std::size_t kMax = 100;
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+// Never destroyed: threads of a store may log to the end.
+CatalogErrors& HeldErrors() {
+  static auto* const errors = new CatalogErrors();
+  return *errors;
+}
+
+// Whether a line is RocksDB's own, "[db/db_impl/db_impl_open.cc:982] ..".
+bool IsOfRocksDb(std::string_view line) {
+  if (!line.starts_with('[')) return false;
+  const std::string_view place = line.substr(0, line.find(']'));
+  return place.find(".cc:") != std::string_view::npos ||
+         place.find(".h:") != std::string_view::npos;
+}
+
+void Log(LogLevel level, std::string_view message) {
+  if (!IsOfRocksDb(message)) {
+    if (level >= LogLevel::kWarning) PrintError(message);
+    return;
+  }
+  if (level < LogLevel::kError) return;
+  CatalogErrors& errors = HeldErrors();
+  const std::lock_guard lock(errors.mutex);
+  if (errors.lines.size() < CatalogErrors::kMax) errors.lines.emplace_back(message);
+}
 
 }  // namespace
 
@@ -58,11 +94,7 @@ Result<std::unique_ptr<Store>> OpenStore(const GlobalOptions& global, Access acc
   options.threads = global.threads != 0
                         ? global.threads
                         : std::max<std::size_t>(1, std::thread::hardware_concurrency());
-  if (!global.quiet) {
-    options.log = [](LogLevel level, std::string_view message) {
-      if (level >= LogLevel::kWarning) PrintError(message);
-    };
-  }
+  if (!global.quiet) options.log = Log;
   auto store = Store::Open(global.store, options);
   if (access != Access::kRead || store.status().code() != StatusCode::kBusy) return store;
   auto published = Store::OpenPublished(global.store, options);
@@ -104,6 +136,12 @@ Result<std::vector<Id>> GatherIds(const std::vector<std::string>& texts, const s
 
 void PrintError(std::string_view message) {
   std::fputs(fmt::format("quarry: {}\n", OneLine(message)).c_str(), stderr);
+}
+
+void PrintCatalogErrors() {
+  CatalogErrors& errors = HeldErrors();
+  const std::lock_guard lock(errors.mutex);
+  for (const std::string& line : std::exchange(errors.lines, {})) PrintError(line);
 }
 
 int WrongUsage(std::string_view command, std::string_view message) {

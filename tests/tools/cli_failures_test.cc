@@ -80,6 +80,27 @@ TEST_F(CliTest, DamageIsExitThree) {
   EXPECT_THAT(finished.err, IsOneErrorWith("slab"));
 }
 
+// RocksDB logs the damage too, in words of its own.
+TEST_F(CliTest, DamageOfTheLogOfTheCatalogIsOneLine) {
+  {
+    const auto store = Store::Open(store_, {.create_if_missing = true});
+    ASSERT_OK(store);
+    ASSERT_OK((*store)->CreateCollection("c", {.dim = 2}));
+  }
+  bool damaged = false;
+  for (const auto& entry : std::filesystem::directory_iterator(store_ + "/catalog")) {
+    if (entry.path().extension() != ".log" || entry.file_size() < 100) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(20);
+    file.write("damage", 6);
+    damaged = true;
+  }
+  ASSERT_TRUE(damaged);
+  const Finished finished = Run({"list", store_});
+  EXPECT_EQ(finished.exit, 3);
+  EXPECT_THAT(finished.err, IsOneErrorWith("catalog"));
+}
+
 TEST_F(CliTest, AFullDiskBehindStdoutIsExitFive) {
   MakeStore();
   for (const std::vector<std::string>& arguments :
