@@ -8,12 +8,14 @@
 #include "engine/catalog_check.h"
 #include "engine/damage_list.h"
 #include "engine/row_walk.h"
+#include "engine/store_copy.h"
 #include "engine/store_core.h"
 #include "engine/verify.h"
 #include "format/keys.h"
 #include "format/levels.h"
 #include "format/metadata.h"
 #include "format/status_macros.h"
+#include "storage/published.h"
 #include "storage/vfs.h"
 #include "storage/witness.h"
 
@@ -255,9 +257,10 @@ class Keeper final : public engine::RowHandler {
   Status unreadable_why_;
 };
 
-// Copies everything into the store at `path`, which is made.
+// Copies everything into the store at `path`, which is made; then `made` is true, even if
+// the copy fails.
 Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& path,
-                               const RepairOptions& options) {
+                               const RepairOptions& options, bool& made) {
   RepairReport report;
   const auto view = from.catalog->View();
   // Of the whole store: what is wrong with LOCK and FORMAT loses nothing.
@@ -288,24 +291,20 @@ Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& pa
   open.create_if_missing = true;
   open.background = false;
   QUARRY_ASSIGN(const auto to, StoreCore::Open(storage::Vfs::Posix(), path, open));
+  made = true;
   for (const CollectionFacts& collection : facts.collections) {
-    QUARRY_ASSIGN(const auto made, to->CreateCollection(collection.name, collection.schema));
-    Keeper keeper(from, *view, collection, *to, made->number, options, report);
+    QUARRY_ASSIGN(const auto copy, to->CreateCollection(collection.name, collection.schema));
+    Keeper keeper(from, *view, collection, *to, copy->number, options, report);
     QUARRY_TRY(keeper.Run(facts.uuid, throttle));
     const bool pca = std::any_of(collection.slabs.begin(), collection.slabs.end(),
                                  [](auto& slab) { return slab.pca == format::PcaState::kPresent; });
     if (pca) {
-      QUARRY_TRY(to->SetSketches(made->number, collection.schema.sketch, {.go_on = options.go_on}));
+      QUARRY_TRY(to->SetSketches(copy->number, collection.schema.sketch, {.go_on = options.go_on}));
     }
     ++report.collections;
   }
   QUARRY_TRY(to->Close());
   return report;
-}
-
-std::string WithoutSlash(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
 }
 
 }  // namespace
@@ -319,11 +318,16 @@ std::uint64_t RepairReport::lost_records() const {
 Result<RepairReport> RepairStore(const std::string& from, const std::string& to,
                                  const RepairOptions& options) {
   storage::Vfs& vfs = storage::Vfs::Posix();
-  const std::string path = WithoutSlash(to);
+  QUARRY_ASSIGN(const std::string path, engine::WithoutSlashes(to));
   const std::string partial = path + ".partial";
-  for (const std::string& name : {path, partial}) {
-    QUARRY_ASSIGN(const bool exists, vfs.Exists(name));
-    if (exists) return Status::AlreadyExists(name + " is there already; expected a new name");
+  QUARRY_TRY(engine::CheckOutside(from, path));
+  QUARRY_ASSIGN(const bool exists, vfs.Exists(path));
+  if (exists) return Status::AlreadyExists(path + " is there already; expected a new name");
+  QUARRY_ASSIGN(const bool partial_exists, vfs.Exists(partial));
+  if (partial_exists) {
+    return Status::AlreadyExists(partial +
+                                 " is there already: a repair is being made, or one was cut short "
+                                 "and left it; remove it then");
   }
   QUARRY_ASSIGN(auto damaged, engine::OpenDamaged(from));
   if (damaged.catalog == nullptr) {
@@ -331,8 +335,13 @@ Result<RepairReport> RepairStore(const std::string& from, const std::string& to,
         "store " + from +
         ": the catalog cannot be opened, so nothing can be kept: " + damaged.problems.back().text);
   }
-  auto report = CopySound(damaged, partial, options);
-  if (!report.ok()) return report.status().WithContext("repair of " + from);
+  bool made = false;
+  auto report = CopySound(damaged, partial, options, made);
+  if (!report.ok()) {
+    // What cannot be removed now keeps the name that says what it is.
+    if (made) (void)storage::RemoveStoreFiles(vfs, partial);
+    return report.status().WithContext("repair of " + from);
+  }
   QUARRY_TRY(vfs.Rename(partial, path));
   const std::size_t slash = path.find_last_of('/');
   QUARRY_TRY(vfs.SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash + 1)));

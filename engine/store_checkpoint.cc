@@ -32,6 +32,7 @@ Result<engine::CopyPlan> StoreCore::PlanReadOnly(
 
 Result<CheckpointInfo> StoreCore::Checkpoint(const std::string& path,
                                              const CheckpointOptions& options) {
+  QUARRY_TRY(engine::CheckOutside(path_, path));
   QUARRY_ASSIGN(std::shared_ptr<const engine::State> state, StateFor(nullptr));
   storage::Vfs& vfs = state->catalog().catalog().directory().vfs();
   QUARRY_ASSIGN(const auto target, engine::StoreCopy::Begin(vfs, path, options_.reserve_bytes));

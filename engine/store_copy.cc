@@ -1,5 +1,8 @@
 #include "engine/store_copy.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "format/status_macros.h"
@@ -21,6 +24,21 @@ Result<std::string> WithoutSlashes(std::string path) {
     return Status::InvalidArgument("\"" + path + "\" is no path for a store");
   }
   return path;
+}
+
+Status CheckOutside(const std::string& store_path, const std::string& path) {
+  namespace fs = std::filesystem;
+  QUARRY_ASSIGN(const std::string plain_store, WithoutSlashes(store_path));
+  QUARRY_ASSIGN(const std::string plain, WithoutSlashes(path));
+  std::error_code failed;
+  const fs::path store = fs::weakly_canonical(plain_store, failed);
+  const fs::path target = failed ? fs::path() : fs::weakly_canonical(plain, failed);
+  // What cannot be resolved cannot be written to either.
+  if (failed || target == store) return Status::Ok();
+  const auto differ = std::mismatch(store.begin(), store.end(), target.begin(), target.end());
+  if (differ.first != store.end()) return Status::Ok();
+  return Status::InvalidArgument(plain + " lies in the store " + plain_store +
+                                 "; expected a path outside of it");
 }
 
 StoreCopy::StoreCopy(Vfs& vfs, std::string path, std::uint64_t reserve_bytes)

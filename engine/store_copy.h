@@ -66,6 +66,10 @@ class StoreCopy {
   bool finished_ = false;
 };
 
+// Fails with kInvalidArgument when `path` lies below the directory of the store, links
+// and .. resolved: a copy in there would be a part of it.
+Status CheckOutside(const std::string& store_path, const std::string& path);
+
 // A path without slashes at its end. Errors: kInvalidArgument when nothing is left.
 Result<std::string> WithoutSlashes(std::string path);
 

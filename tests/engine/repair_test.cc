@@ -127,7 +127,30 @@ TEST_F(RepairTest, CancelledRepairLeavesNoStoreOfTheName) {
   EXPECT_THAT(RepairStore(store().path(), to, {.go_on = [] { return false; }}),
               Fails(StatusCode::kCancelled));
   EXPECT_FALSE(fs::exists(to));
-  fs::remove_all(to + ".partial");
+  EXPECT_FALSE(fs::exists(to + ".partial"));
+  EXPECT_OK(RepairStore(store().path(), to));
+}
+
+TEST_F(RepairTest, WhatARepairThatWasKilledLeftIsNamed) {
+  const std::string to = store().Other("new");
+  fs::create_directory(to + ".partial");
+  EXPECT_THAT(
+      RepairStore(store().path(), to + "/"),
+      FailsSaying(StatusCode::kAlreadyExists, Words{to + ".partial is there", "remove it"}));
+  EXPECT_TRUE(fs::exists(to + ".partial"));
+  fs::remove(to + ".partial");
+}
+
+TEST_F(RepairTest, NewStoreLiesOutsideOfTheOldOne) {
+  fs::create_directory_symlink(store().path(), store().Other("link"));
+  for (const std::string& to : {store().path() + "/new", store().path() + "/slabs/x/",
+                                store().path() + "/slabs/../x", store().Other("link") + "/new"}) {
+    EXPECT_THAT(RepairStore(store().path(), to),
+                FailsSaying(StatusCode::kInvalidArgument, Words{"lies in the store"}));
+  }
+  for (const auto& [name, bytes] : store().files()) {
+    EXPECT_EQ(FileBytes(store().path() + "/" + name), bytes) << name;
+  }
 }
 
 // Elements that are stored with a scale would be rounded again if they were decoded and

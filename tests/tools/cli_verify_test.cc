@@ -77,6 +77,31 @@ TEST_F(CliVerifyTest, StoreOfANewerFormatIsNeitherCheckedNorRepaired) {
   EXPECT_FALSE(std::filesystem::exists(to + ".partial"));
 }
 
+TEST_F(CliVerifyTest, WhatARepairThatWasKilledLeftIsNamed) {
+  MakeStore();
+  const std::string to = directory_ / "new";
+  std::filesystem::create_directory(to + ".partial");
+  const Finished repaired = Run({"repair", store_, to});
+  EXPECT_EQ(repaired.exit, 1);
+  EXPECT_THAT(repaired.err, IsOneErrorWith(to + ".partial is there already: a repair"));
+  EXPECT_THAT(repaired.err, HasSubstr("remove it"));
+}
+
+TEST_F(CliVerifyTest, NothingIsWrittenIntoTheStoreThatIsCopied) {
+  MakeStore();
+  std::filesystem::create_directory_symlink(store_, directory_ / "link");
+  for (const char* command : {"checkpoint", "repair"}) {
+    for (const std::string& to :
+         {store_ + "/x", store_ + "/slabs/x/", store_ + "/slabs/../x", directory_ / "link/x"}) {
+      const Finished finished = Run({command, store_ + "/", to});
+      EXPECT_EQ(finished.exit, 1) << command;
+      EXPECT_THAT(finished.err, IsOneErrorWith("lies in the store"));
+    }
+  }
+  Do({"checkpoint", store_, store_ + ".copy"});
+  Do({"verify", store_});
+}
+
 TEST_F(CliVerifyTest, WhatIsNoStoreIsOneLineOfError) {
   const Finished verified = Run({"verify", directory_ / "none"});
   EXPECT_EQ(verified.exit, 1);

@@ -210,9 +210,9 @@ class Store {
   // same file system. Everything is durable when it returns. A process that ends
   // before leaves the directory <path>.part, which can be removed.
   // Errors: kAlreadyExists (path or <path>.part is there), kNotFound (the directory
-  // that it is to lie in), kCancelled, and those of a write; nothing is left behind.
-  // Opened for reading: kFailedPrecondition when its writer ended before writes without
-  // sync were durable; a writing open makes them so.
+  // that it is to lie in), kInvalidArgument (path lies in the store), kCancelled, and those of a
+  // write; nothing is left behind. Opened for reading: kFailedPrecondition when its writer ended
+  // before writes without sync were durable; a writing open makes them so.
   Result<CheckpointInfo> Checkpoint(const std::string& path, const CheckpointOptions& options = {});
 
   // Gives such a copy to `sink`, file by file, in a store opened for reading or by

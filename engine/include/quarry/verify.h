@@ -78,10 +78,10 @@ struct RepairReport {
 // read and which no process may write to: collections with their schemas and policies,
 // ids, metadata, vectors as they are stored, the order of rows. A record whose metadata
 // or vector is damaged is left out and listed. Until the new store is complete it is
-// at `to`.partial, which an earlier attempt may have left.
-// Errors: kNotFound (no store at `from`), kAlreadyExists (`to`), kBusy, kNotSupported,
-// kCorruption (the list of collections cannot be read: nothing can be kept),
-// kCancelled, kNoSpace, kIoError.
+// at `to`.partial, which a process that ends before leaves.
+// Errors: kNotFound (no store at `from`), kAlreadyExists (`to`, or `to`.partial),
+// kInvalidArgument (`to` lies in the store at `from`), kBusy, kNotSupported, kCorruption (the list
+// of collections cannot be read: nothing can be kept), kCancelled, kNoSpace, kIoError.
 Result<RepairReport> RepairStore(const std::string& from, const std::string& to,
                                  const RepairOptions& options = {});
 
