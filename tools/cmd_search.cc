@@ -107,9 +107,13 @@ class Searcher {
     check.ids.emplace();
     for (std::size_t i = 0; i < block.rows; ++i) {
       const Result<Hits> one = collection_.Search(block.Row(i), check);
-      if (!one.ok()) {
-        return one.status().WithContext(fmt::format("{}: query {}", name, queries_ + i));
-      }
+      if (one.ok()) continue;
+      // There, the row is always the first.
+      std::string_view message = one.status().message();
+      constexpr std::string_view kPlace = "queries: row 0: ";
+      if (message.starts_with(kPlace)) message.remove_prefix(kPlace.size());
+      return Status(one.status().code(),
+                    fmt::format("{}: query {}: {}", name, queries_ + i, message));
     }
     return status.WithContext(name);
   }

@@ -189,5 +189,14 @@ TEST_F(CliTest, AnswersDoNotDependOnTheNumberOfThreads) {
             Do({"search", store_, "c", "--vector", "[3,4]", "--threads", "4", "--json"}));
 }
 
+TEST_F(CliTest, AQueryThatIsRefusedHasOnePosition) {
+  MakeStore();
+  const Finished finished = Run({"search", store_, "c", "--queries", "-"},
+                                {.input = "{\"vector\":[1,0]}\n{\"vector\":[1e39,0]}\n"});
+  EXPECT_EQ(finished.exit, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr(": query 1: "));
+  EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr("row")));
+}
+
 }  // namespace
 }  // namespace quarry::testing_support
