@@ -53,13 +53,15 @@ CommandLine::CommandLine() : app_("Quarry, a persistent vector store: exact sear
       "  QUARRY_STORE  the store of every command; STORE is then left out\n"
       "  QUARRY_ISA    baseline, avx2 or avx512: the kernels to use\n"
       "  NO_COLOR      as --no-color\n\n"
+      "While a process writes a store, commands that read show what that published last; the\n"
+      "others, and all where nothing was published, end with exit code 4.\n\n"
       "Exit codes: 0 ok, 1 failed or not found, 2 wrong usage, 3 corruption, 4 the store is\n"
       "locked, 5 I/O error or no space, 130 interrupted.\n\n"
       "Examples:\n"
       "  quarry create photos.store photos --dim 768 --id-type string\n"
       "  quarry import photos.store photos vectors.npy --metadata records.jsonl\n"
       "  quarry search photos.store photos --like p-17 -k 5 --with metadata\n\n"
-      "Options of a command: quarry COMMAND --help");
+      "Options of a command: quarry help COMMAND, or quarry COMMAND --help");
   AddGlobalOptions();
   AddCommands();
 }
@@ -161,6 +163,14 @@ std::optional<int> CommandLine::Parse(int argc, char** argv) {
     if (std::strcmp(argv[i], "--threads") == 0) {
       ++i;
     } else if (!IsOption(argv[i])) {
+      if (std::strcmp(argv[i], "help") == 0) {
+        // quarry help COMMAND: as quarry COMMAND --help.
+        static char help_flag[] = "--help";
+        std::vector<char*> arguments = {argv[0]};
+        arguments.insert(arguments.end(), argv + i + 1, argv + argc);
+        arguments.push_back(help_flag);
+        return Parse(static_cast<int>(arguments.size()), arguments.data());
+      }
       if (Find(argv[i]) == nullptr) return Fail(fmt::format("unknown command '{}'", argv[i]));
       break;
     }

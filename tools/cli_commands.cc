@@ -4,6 +4,8 @@
 
 #include <limits>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "tools/cli.h"
@@ -83,8 +85,9 @@ std::string CheckIds(const char* command, const std::vector<std::string>& ids,
   return ids.empty() && file.empty() ? fmt::format("{} needs ID... or --ids FILE", command) : "";
 }
 
-// The options of `create`, which `import --create` takes too.
-std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
+// The options of `create`, which `import --create` takes too: that looks at the file for
+// what is not given.
+std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options, bool from_file) {
   CollectionSchema* schema = &options->schema;
   const auto add_fields = [schema](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
@@ -94,13 +97,16 @@ std::vector<CLI::Option*> AddSchema(CLI::App* app, CreateOptions* options) {
     }
   };
   std::vector<CLI::Option*> all;
-  all.push_back(AddNumber(app, "--dim", &schema->dim, kMaxDim, "Elements of each vector"));
+  all.push_back(AddNumber(
+      app, "--dim", &schema->dim, kMaxDim,
+      from_file ? "Elements of each vector; default: as in FILE" : "Elements of each vector"));
   all.push_back(AddParsed(app, "--level", &schema->level, ParseLevel, "f32|f16|f8|i8",
                           "How elements are stored; default f32"));
   all.push_back(AddParsed(app, "--metric", &schema->metric, ParseMetric, "cosine|dot|l2",
                           "What searches compare with; default cosine"));
   all.push_back(AddParsed(app, "--id-type", &schema->id_type, ParseIdType, "u64|string",
-                          "What ids are; default u64"));
+                          from_file ? "What ids are; default: u64 if those in FILE are numbers"
+                                    : "What ids are; default u64"));
   CLI::Option* fields = app->add_option_function<std::vector<std::string>>(
       "--field", add_fields,
       "Declares a metadata field: bool, int, float or string; may be repeated");
@@ -146,7 +152,7 @@ void CommandLine::AddCreate() {
                             "--field price:float\n");
   auto options = std::make_shared<CreateOptions>();
   AddCollection(&command, &options->collection);
-  AddSchema(command.app, options.get());
+  AddSchema(command.app, options.get(), /*from_file=*/false);
   command.check = [options] { return options->schema.dim == 0 ? "create needs --dim N" : ""; };
   command.run = [this, options] { return RunCreate(global_, *options); };
 }
@@ -190,7 +196,7 @@ void CommandLine::AddImport() {
   app->add_flag("--create", *create,
                 "Create the collection if there is none, with the options below; of one that is "
                 "there none may differ");
-  const std::vector<CLI::Option*> schema = AddSchema(app, created.get());
+  const std::vector<CLI::Option*> schema = AddSchema(app, created.get(), /*from_file=*/true);
   command.check = [schema, create]() -> std::string {
     for (const CLI::Option* option : schema) {
       if (!*create && option->count() > 0) return option->get_name() + " goes with --create only";
@@ -337,10 +343,19 @@ void CommandLine::AddSketch() {
                             "  quarry sketch my.store docs --drop i8\n");
   auto options = std::make_shared<SketchCommandOptions>();
   AddCollection(&command, &options->collection);
-  AddText(command.app, "--add", &options->add, "auto|i8|pca",
-          "Keep these sketches from now on, and make those that are missing");
-  AddText(command.app, "--drop", &options->drop, "i8|pca",
-          "Keep these no longer; without i8 sketches there are no pca sketches");
+  const auto one_of = [](std::set<std::string> names, const char* shown) {
+    return [=](const std::string& text) -> Result<std::string> {
+      if (names.count(text) != 0) return text;
+      return Status::InvalidArgument(fmt::format("expected {}, got '{}'", shown, text));
+    };
+  };
+  AddParsed(command.app, "--add", &options->add, one_of({"auto", "i8", "pca"}, "auto, i8 or pca"),
+            "auto|i8|pca", "Keep these sketches from now on, and make those that are missing");
+  AddParsed(command.app, "--drop", &options->drop, one_of({"i8", "pca"}, "i8 or pca"), "i8|pca",
+            "Keep these no longer; without i8 sketches there are no pca sketches");
+  command.check = [options] {
+    return options->add.empty() == options->drop.empty() ? "give either --add or --drop" : "";
+  };
   command.run = [this, options] { return RunSketch(global_, *options); };
 }
 
@@ -387,7 +402,9 @@ void CommandLine::AddCheckpoint() {
       Add("checkpoint", "Make a consistent copy, by hard links where possible",
           "  quarry checkpoint my.store /backup/my.store\n"
           "  quarry checkpoint my.store - | zstd > my.store.tar.zst\n"
-          "Of a store that another process writes, what that published last is copied.\n");
+          "Of a store that another process writes, what that published last is copied.\n"
+          "On the same file system DIR has the full slabs in common with the store, by hard\n"
+          "links: damage of such a file is damage of both. A tar file has everything itself.\n");
   auto options = std::make_shared<CheckpointCommandOptions>();
   AddFile(&command, "DIR", &options->directory, "The copy's directory; - is stdout, as a tar file");
   command.run = [this, options] { return RunCheckpoint(global_, *options); };

@@ -158,6 +158,7 @@ class Importer {
       QUARRY_ASSIGN(const bool more, source_->Next(&record));
       if (!more) return false;
       ++counts_.read;
+      LookAtExpiry(record.expires_at_unix_ms);
       const Status status = batch_.Add(record);
       if (status.ok()) continue;
       // The problem of a reader names its place; those of the batch do not.
@@ -172,6 +173,19 @@ class Importer {
     return true;
   }
 
+  // Seconds taken for milliseconds are times in 1970, and the records gone at once.
+  void LookAtExpiry(std::int64_t expires_at_unix_ms) {
+    constexpr std::int64_t kYear1973 = 100'000'000'000;
+    const bool early = expires_at_unix_ms > 0 && expires_at_unix_ms < kYear1973;
+    if (!early || early_expiry_ || global_.quiet) return;
+    early_expiry_ = true;
+    progress_.Clear();
+    PrintError(fmt::format(
+        "{}: expires {} ms after the begin of 1970, so long ago that these may be seconds; "
+        "expected milliseconds",
+        source_->Where(), expires_at_unix_ms));
+  }
+
   const GlobalOptions& global_;
   const ImportOptions& options_;
   ImportSource* source_;
@@ -179,6 +193,7 @@ class Importer {
   ImportBatch batch_;
   Progress progress_;
   Counts counts_;
+  bool early_expiry_ = false;  // one was seen
 };
 
 Status Report(const GlobalOptions& global, const Counts& counts, double seconds) {

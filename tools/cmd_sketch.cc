@@ -30,9 +30,6 @@ Status Drop(Collection& collection, const std::string& kind) {
 
 Status Make(const GlobalOptions& global, Collection& collection, const std::string& kind) {
   QUARRY_ASSIGN(const SketchPolicy policy, ParseSketchPolicy(kind));
-  if (policy == SketchPolicy::kNone) {
-    return Status::InvalidArgument("unknown sketch \"none\" to add; expected auto, i8 or pca");
-  }
   return MakeSketches(global, collection, policy);
 }
 
@@ -47,9 +44,6 @@ Status MakeSketches(const GlobalOptions& global, Collection& collection, SketchP
 }
 
 Result<int> RunSketch(const GlobalOptions& global, const SketchCommandOptions& options) {
-  if (options.add.empty() == options.drop.empty()) {
-    return WrongUsage("sketch", "give either --add or --drop");
-  }
   QUARRY_ASSIGN(const std::unique_ptr<Store> store, OpenStore(global, Access::kWrite));
   QUARRY_ASSIGN(Collection collection, store->GetCollection(options.collection));
   const Status made =

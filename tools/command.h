@@ -184,6 +184,9 @@ Result<Id> ParseId(const std::string& text, IdType type);
 Result<std::vector<Id>> GatherIds(const std::vector<std::string>& texts, const std::string& file,
                                   IdType type);
 
+// Whether `fd` is a terminal that escape codes may be sent to: not where TERM is dumb.
+bool TakesEscapes(int fd);
+
 // Prints one line, "quarry: <message>", on stderr.
 void PrintError(std::string_view message);
 

@@ -1,10 +1,12 @@
 // What the subcommands share: opening the store, ids, errors, signals.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <optional>
@@ -132,6 +134,11 @@ Result<std::vector<Id>> GatherIds(const std::vector<std::string>& texts, const s
   QUARRY_ASSIGN(std::vector<Id> more, ReadIdFile(file, type));
   std::move(more.begin(), more.end(), std::back_inserter(ids));
   return ids;
+}
+
+bool TakesEscapes(int fd) {
+  const char* const term = std::getenv("TERM");
+  return ::isatty(fd) != 0 && (term == nullptr || std::string_view(term) != "dumb");
 }
 
 void PrintError(std::string_view message) {

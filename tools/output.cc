@@ -51,7 +51,7 @@ Output::Output(const GlobalOptions& global, std::vector<std::string> columns)
     : form_(global.json                  ? Form::kJson
             : isatty(STDOUT_FILENO) != 0 ? Form::kTable
                                          : Form::kTabs),
-      color_(!global.no_color),
+      color_(!global.no_color && TakesEscapes(STDOUT_FILENO)),
       columns_(std::move(columns)) {
   for (const std::string& column : columns_) widths_.push_back(Width(column));
 }

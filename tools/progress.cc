@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <string>
 
+#include "tools/command.h"
+
 namespace quarry::tools {
 namespace {
 
@@ -27,7 +29,7 @@ std::string Duration(double seconds) {
 
 Progress::Progress(std::string_view unit, bool quiet)
     : unit_(unit),
-      enabled_(!quiet && ::isatty(STDERR_FILENO) != 0),
+      enabled_(!quiet && TakesEscapes(STDERR_FILENO)),
       start_(Clock::now()),
       next_(start_ + kInterval) {}
 

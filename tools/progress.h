@@ -9,7 +9,8 @@
 
 namespace quarry::tools {
 
-// Draws on stderr, and only when that is a terminal and the command not quiet.
+// Draws on stderr, and only when that is a terminal (not a dumb one) and the command not
+// quiet.
 // Not thread-safe.
 class Progress {
  public:

@@ -53,8 +53,9 @@ struct TarSink::Rep {
   Status Check(la_ssize_t result) const {
     if (result >= ARCHIVE_OK) return Status::Ok();
     const int error = archive_errno(archive.get());
-    const std::string message = fmt::format("write {}: {}", MessageOf(archive.get(), name),
-                                            std::generic_category().message(error));
+    const std::string message = fmt::format(
+        "cannot write to {}: {}", name,
+        error > 0 ? std::generic_category().message(error) : MessageOf(archive.get(), name));
     if (error == ENOSPC || error == EDQUOT) return Status::NoSpace(message);
     return Status::IoError(message);
   }

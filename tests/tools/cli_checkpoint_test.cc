@@ -240,7 +240,7 @@ TEST_F(CliCheckpointTest, FullOutputIsAnError) {
 #endif
   const Finished finished = Run({"checkpoint", store_, "-"}, {.stdout_path = "/dev/full"});
   EXPECT_EQ(finished.exit, 5);
-  EXPECT_THAT(finished.err, IsOneErrorWith("No space left"));
+  EXPECT_THAT(finished.err, IsOneErrorWith("cannot write to stdout: No space left"));
 }
 
 }  // namespace

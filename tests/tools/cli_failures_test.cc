@@ -109,6 +109,7 @@ TEST_F(CliTest, AFullDiskBehindStdoutIsExitFive) {
                                              {"info", store_, "--json"},
                                              {"get", store_, "c", "a"},
                                              {"search", store_, "c", "--like", "a"},
+                                             {"export", store_, "c", "-"},
                                              {"--help"},
                                              {"--version"}}) {
     const Finished finished = Run(arguments, {.stdout_path = "/dev/full"});

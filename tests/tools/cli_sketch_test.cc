@@ -163,8 +163,8 @@ TEST_F(CliSketchTest, UnknownSketchesAreNamed) {
   const auto refused = [&](const std::string& option, const std::string& name,
                            const std::string& expected) {
     const Finished finished = Run({"sketch", store_, "c", option, name});
-    EXPECT_NE(finished.exit, 0) << option << " " << name;
-    EXPECT_THAT(finished.err, testing::HasSubstr("\"" + name + "\""));
+    EXPECT_EQ(finished.exit, 2) << option << " " << name;
+    EXPECT_THAT(finished.err, testing::HasSubstr("'" + name + "'"));
     EXPECT_THAT(finished.err, testing::HasSubstr(expected));
     EXPECT_EQ(finished.out, "");
   };

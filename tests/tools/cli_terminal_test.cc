@@ -12,7 +12,9 @@ class CliTerminalTest : public CliTest {
  protected:
   // Runs the command with stdin, stdout and stderr on a terminal where `typed` is
   // waiting. Returns its exit code and, as `out`, all that the terminal showed.
-  Finished RunOnTerminal(const std::vector<std::string>& arguments, const std::string& typed = "") {
+  Finished RunOnTerminal(const std::vector<std::string>& arguments, const std::string& typed = "",
+                         const std::vector<std::pair<std::string, std::string>>& environment = {
+                             {"TERM", "xterm"}}) {
     const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     EXPECT_EQ(::grantpt(terminal), 0);
     EXPECT_EQ(::unlockpt(terminal), 0);
@@ -24,7 +26,7 @@ class CliTerminalTest : public CliTest {
     ::tcsetattr(side, TCSANOW, &mode);
     EXPECT_EQ(::write(terminal, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
 
-    const pid_t child = Start(arguments, side, side, side);
+    const pid_t child = Start(arguments, side, side, side, environment);
     ::close(side);
     Finished finished;
     char buffer[4096];
@@ -49,6 +51,11 @@ TEST_F(CliTerminalTest, TheHeaderIsBoldUnlessColoursAreOff) {
   MakeStore();
   EXPECT_EQ(RunOnTerminal({"count", store_, "c"}).out, "\x1b[1mcount\x1b[0m\n3\n");
   EXPECT_EQ(RunOnTerminal({"count", store_, "c", "--no-color"}).out, "count\n3\n");
+}
+
+TEST_F(CliTerminalTest, ADumbTerminalGetsNoEscapeCodes) {
+  MakeStore();
+  EXPECT_EQ(RunOnTerminal({"count", store_, "c"}, "", {{"TERM", "dumb"}}).out, "count\n3\n");
 }
 
 TEST_F(CliTerminalTest, JsonIsTheSameOnATerminal) {

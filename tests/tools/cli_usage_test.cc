@@ -93,6 +93,10 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"bench", "S", "C", "--batch", "1;2"}, "got '1;2'"},
         Misuse{{"bench", "S", "C", "--threads", "1,1025"}, "to 1024, got '1025'"},
         Misuse{{"bench", "S", "C", "-k", "0"}, "-k: expected a whole number from 1"},
+        Misuse{{"sketch", "S", "C", "--add", "none"}, "expected auto, i8 or pca, got 'none'"},
+        Misuse{{"sketch", "S", "C", "--drop", "auto"}, "expected i8 or pca, got 'auto'"},
+        Misuse{{"sketch", "S", "C"}, "give either --add or --drop"},
+        Misuse{{"help", "nonsense"}, "unknown command 'nonsense'"},
         Misuse{{"drop", "S", "C"}, "give --yes"}));
 
 TEST_F(CliTest, WrongUsageOfCreateMakesNoStore) {
@@ -117,6 +121,17 @@ TEST_F(CliTest, HelpOfEveryCommandHasUsageAndExamples) {
     EXPECT_THAT(help, testing::HasSubstr("Usage: quarry " + command + " [OPTIONS] STORE"));
     EXPECT_THAT(help, testing::HasSubstr("Examples:\n  quarry "));
   }
+}
+
+TEST_F(CliTest, HelpIsACommandToo) {
+  EXPECT_EQ(Do({"help"}), Do({"--help"}));
+  EXPECT_EQ(Do({"help", "search"}), Do({"search", "--help"}));
+  EXPECT_EQ(Do({"--json", "help", "search"}), Do({"search", "--help"}));
+}
+
+TEST_F(CliTest, HelpOfImportSaysWhatComesFromTheFile) {
+  EXPECT_THAT(Do({"create", "--help"}), testing::HasSubstr("What ids are; default u64"));
+  EXPECT_THAT(Do({"import", "--help"}), testing::HasSubstr("default: u64 if those in FILE"));
 }
 
 TEST_F(CliTest, HelpWorksBesideOtherArguments) {

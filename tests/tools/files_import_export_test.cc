@@ -282,6 +282,17 @@ TEST_F(ImportExportTest, AFieldThatTheUserNamesAndNoRecordHasIsRefused) {
   EXPECT_THAT(vectors.err, IsOneErrorWith("--vector-field is for records"));
 }
 
+TEST_F(ImportExportTest, ExpiriesThatLookLikeSecondsAreTold) {
+  const std::vector<std::string> options = {"--create", "--expires-field", "until"};
+  const auto record = [](const std::string& until) {
+    return "{\"id\":1,\"vector\":[1],\"until\":" + until + "}\n";
+  };
+  const Finished seconds = Import("-", options, record("1893456000") + record("1893456001"));
+  EXPECT_EQ(seconds.exit, 0);
+  EXPECT_THAT(seconds.err, IsOneErrorWith("<stdin>:1: expires 1893456000 ms"));
+  EXPECT_EQ(Import("-", options, record("1893456000000") + record("0")).err, "");
+}
+
 TEST_F(ImportExportTest, JsonLinesBringBackTheSameRecords) {
   Imported("-", {"--create"},
            "{\"id\":\"a "

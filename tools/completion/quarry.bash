@@ -1,7 +1,7 @@
 # Completion of the command `quarry` for bash: commands, options, values of
 # options, and the collections of the store that is given.
 
-_quarry_commands='create import search get delete apply count list info export sketch compact verify repair checkpoint restore drop bench'
+_quarry_commands='help create import search get delete apply count list info export sketch compact verify repair checkpoint restore drop bench'
 _quarry_global_options='--json --quiet --no-color --yes --threads --version --help'
 
 # The options of a command, beside the global ones.
@@ -95,6 +95,11 @@ _quarry() {
     return
   fi
   if [[ -z $name ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$_quarry_commands" -- "$current")
+    return
+  fi
+
+  if [[ $name == help ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$_quarry_commands" -- "$current")
     return
   fi

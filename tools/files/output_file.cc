@@ -48,6 +48,7 @@ Status OutputFile::Fail(std::string_view verb, int error) const {
   const StatusCode code = error == ENOSPC || error == EDQUOT ? StatusCode::kNoSpace
                           : error == ENOENT                  ? StatusCode::kNotFound
                                                              : StatusCode::kIoError;
+  if (!owned_) return {code, fmt::format("cannot write to stdout: {}", std::strerror(error))};
   return {code, fmt::format("{}: cannot {}: {}", name_, verb, std::strerror(error))};
 }
 
