@@ -62,7 +62,6 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
 // mostly waste.
 constexpr std::uint64_t kMinWasteBytes = 1u << 20;
 constexpr std::chrono::milliseconds kGiveWayStep{20};
-constexpr int kEraseWaits = 25;
 
 }  // namespace
 
@@ -116,7 +115,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (first_failure.ok()) first_failure = told;
   }
   if (!first_failure.ok()) return first_failure;
-  if (options.erase) QUARRY_TRY(EraseRest());
+  if (options.erase) QUARRY_TRY(EraseRest(wanted));
   return run.result;
 }
 
@@ -195,18 +194,6 @@ Status StoreCore::CheckErased(std::uint32_t collection) const {
                               " has damaged rows; its deleted vectors were not erased");
   }
   return Status::Ok();
-}
-
-// The catalog's side, and what is published. Reads that are under way are waited for, not
-// for long: they see what was deleted.
-Status StoreCore::EraseRest() {
-  const std::lock_guard no_sketches(sketch_mutex_);
-  Status erased = EraseCatalog();
-  for (int wait = 0; wait < kEraseWaits && erased.code() == StatusCode::kBusy; ++wait) {
-    std::this_thread::sleep_for(kGiveWayStep);
-    erased = EraseCatalog();
-  }
-  return erased;
 }
 
 // Lists the slab that takes rows as full when it is worth a compaction: the next write

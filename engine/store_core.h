@@ -96,9 +96,13 @@ class StoreCore {
   // In store_erase.cc. No byte of what was deleted or replaced before the call is left in
   // the files of the catalog, here or in what is published. Slabs are another matter.
   // Writes go on, all of them synced.
-  // Errors: kBusy when a snapshot, a read under way, a reader of what was published or a
-  // checkpoint holds some of it; those of a write.
-  Status EraseCatalog();
+  //   patience   for what holds some of it: a snapshot, a read under way, a reader of what
+  //              was published, a checkpoint; each is waited for so long
+  //   go_on      asked now and then; false ends the call with kCancelled
+  // Errors: kBusy, kCancelled, those of a write.
+  Status EraseCatalog(
+      std::chrono::milliseconds patience = {},
+      const std::function<bool()>& go_on = [] { return true; });
 
   // In publish.cc and store_checkpoint.cc, as the methods of Store.
   Result<std::uint64_t> Publish();
@@ -128,7 +132,9 @@ class StoreCore {
   Status Load(const std::string& path);
   // In store_erase.cc.
   Status WhileSynced(const std::function<Status(storage::Catalog&)>& work);
-  Status ErasePublished();
+  Status ErasePublished(storage::Directory& directory, std::chrono::milliseconds patience,
+                        const std::function<bool()>& go_on);
+  Status EraseRest(const std::function<bool()>& go_on);
   // In publish.cc and store_checkpoint.cc.
   Result<std::uint64_t> PublishAnew(storage::Directory& directory);
   Result<engine::CopyPlan> PlanUnderLock(std::optional<storage::CatalogFiles>& files);
@@ -197,7 +203,6 @@ class StoreCore {
   // In store_compact.cc.
   Status CheckCompaction(const CompactionOptions& options) const;
   Status CheckErased(std::uint32_t collection) const;
-  Status EraseRest();
   void ForgetModel(std::uint32_t collection);
   bool WantsCompaction() const;
   bool GivesWay() const;

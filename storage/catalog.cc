@@ -59,11 +59,14 @@ constexpr std::uint64_t kMaxFlushBytes = kBufferBytes / 4;
 constexpr std::size_t kDeletionsWindow = 1024;
 
 // As LogLevel has it. That writers wait while buffers are written to tables is no news
-// of a database that many records are put into.
+// of a database that many records are put into; nor is that files are kept by two at once,
+// as listing the logs does by itself.
 int SeverityOf(rocksdb::InfoLogLevel level, std::string_view line) {
   const auto has = [&](std::string_view words) { return line.find(words) != line.npos; };
   if (level == rocksdb::InfoLogLevel::WARN_LEVEL &&
-      (has("Stopping writes because") || has("Stalling writes because"))) {
+      (has("Stopping writes because") || has("Stalling writes because") ||
+       has("File Deletions Disabled, but already disabled") ||
+       has("File Deletions Enable, but not really enabled"))) {
     return static_cast<int>(rocksdb::InfoLogLevel::INFO_LEVEL);
   }
   return std::min(static_cast<int>(level), 3);

@@ -206,17 +206,22 @@ class Catalog : public std::enable_shared_from_this<Catalog> {
   // not replay it. Errors: kIoError, kNoSpace.
   Status Flush();
 
-  // Whether a view is open that is older than the last commit. REQUIRES: no commit is
-  // under way
-  bool HasOlderViews() const;
+  // Numbers the changes that were committed; rising. REQUIRES: no commit is under way
+  std::uint64_t LastChange() const;
 
-  // Rewrites all tables and removes the files that were there before, logs and manifest
-  // among them: no byte of keys and values that were deleted or replaced before is left
-  // in any file. Commits may go on, with sync only. REQUIRES: HasOlderViews() was false
-  // Keys of dropped collections go, too.
-  // Errors: kBusy when a read or a copy that is under way holds a file, or a view may read
-  // a dropped collection; kIoError, kNoSpace.
-  Status Erase();
+  // Whether a view is open that lacks the change of this number, or one before it.
+  bool HasViewsBefore(std::uint64_t change) const;
+
+  // Rewrites all tables, logs and the manifest, without keys and values that were deleted
+  // or replaced and keys of dropped collections. Commits may go on, with sync only.
+  //   go_on   asked now and then; false ends the call with kCancelled
+  // Returns the names of the files that were there before: no byte of what was deleted or
+  // replaced before change `n` is in any other, if HasViewsBefore(n) was false.
+  // Errors: kBusy when a view may read a dropped collection; kCancelled, kIoError, kNoSpace.
+  Result<std::vector<std::string>> Erase(const std::function<bool()>& go_on);
+  // Whether they are gone. Errors: kBusy, naming one that a read or a copy under way
+  // holds; kIoError.
+  Status CheckErased(const std::vector<std::string>& names);
 
   // What a copy of all commits so far needs. REQUIRES: no commit is under way; later
   // ones may be. Errors: kCorruption, kIoError.

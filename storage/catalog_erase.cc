@@ -4,7 +4,11 @@
 #include <rocksdb/options.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,10 +52,12 @@ Result<std::size_t> Catalog::RemoveDropped() {
   return freed.size();
 }
 
-bool Catalog::HasOlderViews() const {
+std::uint64_t Catalog::LastChange() const { return rep_->db->GetLatestSequenceNumber(); }
+
+bool Catalog::HasViewsBefore(std::uint64_t change) const {
   std::uint64_t oldest = 0;  // 0: there is none
   rep_->db->GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest);
-  return oldest != 0 && oldest < rep_->db->GetLatestSequenceNumber();
+  return oldest != 0 && oldest < change;
 }
 
 // All files that have keys or values, but for a log that has no more than notes: a flush
@@ -100,17 +106,51 @@ bool HasTableOf(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
 // A lone table above empty levels is moved down as it is; where it is then, it is
 // rewritten.
 rocksdb::Status RewriteTables(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
-                              const std::vector<std::string>& names) {
+                              const std::vector<std::string>& names, std::atomic<bool>& canceled) {
   rocksdb::CompactRangeOptions all;
   all.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  all.canceled = &canceled;
   rocksdb::Status status = db.CompactRange(all, family, nullptr, nullptr);
   if (!status.ok() || !HasTableOf(db, family, names)) return status;
   return db.CompactRange(all, family, nullptr, nullptr);
 }
 
+constexpr std::chrono::milliseconds kAskEach{20};
+
+// Does `work` on a thread of its own, and asks on this one whether to go on.
+//   work   returns soon after it was canceled
+Status RunCancelable(const std::function<rocksdb::Status(std::atomic<bool>& canceled)>& work,
+                     const std::function<bool()>& go_on) {
+  std::atomic<bool> canceled = false;
+  std::future<rocksdb::Status> done;
+  try {
+    done = std::async(std::launch::async, [&] { return work(canceled); });
+  } catch (const std::system_error& error) {
+    return Status::IoError(std::string("catalog: no thread for rewriting it: ") + error.what());
+  }
+  while (done.wait_for(kAskEach) != std::future_status::ready) {
+    if (!canceled && !go_on()) canceled = true;
+  }
+  const rocksdb::Status status = done.get();
+  return canceled ? Status::Cancelled("the catalog was not rewritten") : FromRocks(status);
+}
+
+// Jobs in the background remove files a little later than their end is told; enabling
+// removals removes what is left over. What begins is ended whatever comes between.
+Status RemoveObsoleteFiles(rocksdb::DB& db) {
+  const rocksdb::Status paused = db.PauseBackgroundWork();
+  const rocksdb::Status continued = db.ContinueBackgroundWork();
+  const rocksdb::Status disabled = db.DisableFileDeletions();
+  const rocksdb::Status enabled = db.EnableFileDeletions(/*force=*/false);
+  for (const rocksdb::Status& status : {paused, continued, disabled, enabled}) {
+    QUARRY_TRY(FromRocks(status));
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
-Status Catalog::Erase() {
+Result<std::vector<std::string>> Catalog::Erase(const std::function<bool()>& go_on) {
   QUARRY_CHECK(!rep_->read_only);
   if (rep_->dropped->AnyRead()) {
     return Status::Busy(
@@ -126,19 +166,23 @@ Status Catalog::Erase() {
     if (name.ends_with(".sst")) before.push_back(name);
   }
   for (rocksdb::ColumnFamilyHandle* const family : families) {
-    QUARRY_TRY(FromRocks(RewriteTables(*rep_->db, family, before)));
+    if (!go_on()) return Status::Cancelled("the catalog was not rewritten");
+    QUARRY_TRY(RunCancelable(
+        [&](std::atomic<bool>& canceled) {
+          return RewriteTables(*rep_->db, family, before, canceled);
+        },
+        go_on));
   }
   // The manifest lists the tables that the last compaction removed; setting an option,
   // to what it is, begins one that does not.
   QUARRY_TRY(
       FromRocks(rep_->db->SetOptions(rep_->handles[0], {{"disable_auto_compactions", "false"}})));
-  // Jobs in the background remove files a little later than their end is told; enabling
-  // removals removes what is left over.
-  QUARRY_TRY(FromRocks(rep_->db->PauseBackgroundWork()));
-  QUARRY_TRY(FromRocks(rep_->db->ContinueBackgroundWork()));
-  QUARRY_TRY(FromRocks(rep_->db->DisableFileDeletions()));
-  QUARRY_TRY(FromRocks(rep_->db->EnableFileDeletions(/*force=*/false)));
-  for (const std::string& name : before) {
+  return before;
+}
+
+Status Catalog::CheckErased(const std::vector<std::string>& names) {
+  QUARRY_TRY(RemoveObsoleteFiles(*rep_->db));
+  for (const std::string& name : names) {
     QUARRY_ASSIGN(const bool exists,
                   directory_->vfs().Exists(directory_->catalog_path() + "/" + name));
     if (!exists) continue;

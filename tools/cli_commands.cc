@@ -368,8 +368,10 @@ void CommandLine::AddCompact() {
   command.app->add_option("COLL", options->collection, "Only this collection")->option_text(" ");
   AddParsed(command.app, "--min-dead", &options->min_dead, ParseShare, "SHARE",
             "Rewrite slabs when more than this of a collection is dead; default: 0.2");
-  command.app->add_flag("--erase", options->erase,
-                        "Leave no byte of what was deleted, replaced or has expired in any file");
+  command.app->add_flag(
+      "--erase", options->erase,
+      "Leave no byte of what was deleted, replaced or has expired in any file; with COLL, "
+      "but in vectors of other collections");
   AddNumber(command.app, "--bytes-per-second", &options->bytes_per_second,
             std::numeric_limits<std::size_t>::max(),
             "Read and write no faster than this; default: no limit");

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/engine/compaction_fixture.h"
@@ -97,6 +99,45 @@ TEST_F(CompactionEraseTest, SnapshotHoldsTheBytesUntilItEnds) {
   EXPECT_EQ(FilesWith(7).size(), 1u);
   snapshot.reset();
   EXPECT_TRUE(FilesWith(7).empty());
+}
+
+// There is always a snapshot, and a commit behind it, but none from before the call stays.
+TEST_F(CompactionEraseTest, SnapshotsFromBeforeAreWaitedForAndLaterOnesAreNot) {
+  ASSERT_OK(Delete(*collection_, {Id(7)}));
+  auto snapshot = Value(store_->GetSnapshot());
+  ASSERT_OK(Delete(*collection_, {Id(8)}));
+  CompactionOptions options{.erase = true};
+  std::uint64_t next = 10'000;
+  options.go_on = [&] {
+    snapshot = Value(store_->GetSnapshot());
+    Write(next++, 1);
+    return true;
+  };
+  ASSERT_OK(store_->Compact(options));
+  snapshot.reset();
+  EXPECT_TRUE(FilesWith(7).empty());
+  EXPECT_TRUE(FilesWith(8).empty());
+}
+
+TEST_F(CompactionEraseTest, ReadsAndWritesGoOn) {
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (std::uint64_t i = 0; !stop; ++i) Write(10'000 + i % 500, 1);
+  });
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back([&] {
+      while (!stop) ASSERT_OK(collection_->Scroll({.limit = 1000}));
+    });
+  }
+  for (std::uint64_t id = 0; id < 5; ++id) {
+    EXPECT_OK(Delete(*collection_, {Id(id)}));
+    EXPECT_OK(store_->Compact({.erase = true}));
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  for (std::uint64_t id = 0; id < 5; ++id) EXPECT_TRUE(FilesWith(id).empty());
+  ExpectSound(*store_);
 }
 
 TEST_F(CompactionEraseTest, WhatIsPublishedIsPublishedAnew) {

@@ -30,6 +30,12 @@ using testing_support::FileBytes;
 
 class CatalogCopyTest : public testing_support::CatalogFixture {
  protected:
+  // Rewrites all; kBusy: a file from before is left.
+  Status Erase() {
+    const auto names = catalog_->Erase([] { return true; });
+    return names.ok() ? catalog_->CheckErased(*names) : names.status();
+  }
+
   // One row in a table, one in the log.
   CatalogCopyTest() {
     Put("table", "1");
@@ -91,7 +97,7 @@ TEST_F(CatalogCopyTest, OpensAsTheStateOfItsTimeWhileCommitsGoOn) {
 TEST_F(CatalogCopyTest, OpensAsTheStateOfItsTimeAfterItsFilesWereReplaced) {
   const CatalogFiles files = Files();
   Delete("log");
-  EXPECT_THAT(catalog_->Erase(), Fails(StatusCode::kBusy));
+  EXPECT_THAT(Erase(), Fails(StatusCode::kBusy));
   for (const CatalogFile& file : files.files()) EXPECT_TRUE(Exists(file)) << file.name;
   for (const bool read_only : {true, false}) {
     EXPECT_THAT(RowsOfCopy(files.files(), read_only), ElementsAre("log=1", "table=1"));
@@ -106,12 +112,12 @@ TEST_F(CatalogCopyTest, FilesGoWithTheLastCopyThatNeedsThem) {
                                   [](const CatalogFile& file) { return file.immutable; });
   ASSERT_NE(table, files.end());
   Put("table", "2");
-  EXPECT_THAT(catalog_->Erase(), Fails(StatusCode::kBusy));
+  EXPECT_THAT(Erase(), Fails(StatusCode::kBusy));
   one.reset();
-  EXPECT_THAT(catalog_->Erase(), Fails(StatusCode::kBusy));
+  EXPECT_THAT(Erase(), Fails(StatusCode::kBusy));
   EXPECT_TRUE(Exists(*table));
   two.reset();
-  EXPECT_OK(catalog_->Erase());
+  EXPECT_OK(Erase());
   EXPECT_FALSE(Exists(*table));
 }
 
@@ -201,7 +207,7 @@ TEST_F(CatalogEraseTest, NothingOfWhatWasDeletedOrReplacedStaysInAnyFile) {
   Delete("logged key");
   Put("replaced", "kept");
   ASSERT_TRUE(AnyFileHas(secret_));
-  ASSERT_OK(catalog_->Erase());
+  ASSERT_OK(Erase());
   EXPECT_FALSE(AnyFileHas(secret_));
   EXPECT_FALSE(AnyFileHas("secret key"));
   EXPECT_FALSE(AnyFileHas("logged key"));
@@ -209,9 +215,9 @@ TEST_F(CatalogEraseTest, NothingOfWhatWasDeletedOrReplacedStaysInAnyFile) {
 }
 
 TEST_F(CatalogEraseTest, WhatIsLeftIsThereAfterReopeningAndTakesCommits) {
-  ASSERT_OK(catalog_->Erase());
+  ASSERT_OK(Erase());
   Put("later", "1");
-  ASSERT_OK(catalog_->Erase());  // once more
+  ASSERT_OK(Erase());  // once more
   Open();
   EXPECT_THAT(Rows(*catalog_), ElementsAre("later=1", "log=1", "table=1"));
 }
@@ -219,7 +225,7 @@ TEST_F(CatalogEraseTest, WhatIsLeftIsThereAfterReopeningAndTakesCommits) {
 TEST_F(CatalogEraseTest, LastRowLeavesNothing) {
   Delete("table");
   Delete("log");
-  ASSERT_OK(catalog_->Erase());
+  ASSERT_OK(Erase());
   EXPECT_THAT(Rows(*catalog_), ElementsAre());
   EXPECT_TRUE(catalog_->Tables().empty());
 }
@@ -227,20 +233,41 @@ TEST_F(CatalogEraseTest, LastRowLeavesNothing) {
 TEST_F(CatalogEraseTest, FileThatACopyHoldsIsNamed) {
   const CatalogFiles files = Files();
   Put("log", "2");
-  const Status erased = catalog_->Erase();
+  const Status erased = Erase();
   EXPECT_THAT(erased, Fails(StatusCode::kBusy));
   EXPECT_THAT(erased.message(), testing::HasSubstr("catalog/"));
 }
 
-TEST_F(CatalogEraseTest, OlderViewsAreThoseFromBeforeTheLastCommit) {
-  EXPECT_FALSE(catalog_->HasOlderViews());
+TEST_F(CatalogEraseTest, ViewsFromBeforeAChangeAreKnownUntilTheyEnd) {
+  const std::uint64_t before = catalog_->LastChange();
   auto view = catalog_->View();
-  EXPECT_FALSE(catalog_->HasOlderViews());
+  EXPECT_FALSE(catalog_->HasViewsBefore(before));
   Put("log", "2");
-  EXPECT_TRUE(catalog_->HasOlderViews());
+  const std::uint64_t change = catalog_->LastChange();
+  EXPECT_TRUE(catalog_->HasViewsBefore(change));
   const auto newer = catalog_->View();
+  Put("log", "3");
+  EXPECT_FALSE(catalog_->HasViewsBefore(before));
+  EXPECT_TRUE(catalog_->HasViewsBefore(change));
   view.reset();
-  EXPECT_FALSE(catalog_->HasOlderViews());
+  EXPECT_FALSE(catalog_->HasViewsBefore(change));
+  EXPECT_TRUE(catalog_->HasViewsBefore(catalog_->LastChange()));
+}
+
+TEST_F(CatalogEraseTest, IsCancelledAtAnyQuestion) {
+  Put("replaced", secret_);
+  Put("replaced", "kept");
+  Status erased;
+  int answers = 0;
+  do {
+    int left = answers++;
+    erased = catalog_->Erase([&] { return left-- > 0; }).status();
+  } while (erased.code() == StatusCode::kCancelled);
+  ASSERT_OK(erased);
+  EXPECT_GE(answers, static_cast<int>(kFamilies));
+  ASSERT_OK(Erase());
+  EXPECT_FALSE(AnyFileHas(secret_));
+  EXPECT_THAT(Rows(*catalog_), ElementsAre("log=1", "replaced=kept", "table=1"));
 }
 
 }  // namespace

@@ -144,7 +144,8 @@ class Collection {
   // stays).
   Status SetSketches(SketchPolicy policy, const SketchOptions& options = {});
 
-  // As Store::Compact, of this collection.
+  // As Store::Compact, of this collection. With CompactionOptions::erase only its slabs are
+  // rewritten, while the catalog, and what is published, is erased for all collections.
   Result<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // Sizes and slabs, as of now.

@@ -9,7 +9,8 @@
 
 namespace quarry {
 
-// How far a compaction is: with the time so far, an estimate of the time left.
+// How far a compaction is: with the time so far, an estimate of the time left. The totals
+// are of all collections from the first on; what dies or is written meanwhile changes them.
 struct CompactionProgress {
   std::uint64_t rows_done = 0;  // live rows copied
   std::uint64_t rows_total = 0;
@@ -23,15 +24,19 @@ struct CompactionOptions {
   double max_dead_share = 0.2;
   // Rewrites every slab that has any dead row, and the one that takes rows, whatever
   // max_dead_share says, and the catalog: afterwards no file of the store has a byte of
-  // what was deleted or replaced before the call. What is published is published anew.
-  // kBusy when a snapshot, a read or a reader in another process holds some of it: files
-  // of slabs go with it, the catalog needs another call. The file system may keep the
-  // bytes of removed files on the disk.
+  // what was deleted or replaced, or had expired, before the call. Collection::Compact
+  // rewrites slabs of that collection only: those of others keep their deleted vectors.
+  // What is published is published anew. Damaged slabs, which kCorruption names, stay as
+  // they are. When a snapshot, a read or a reader in another process holds some of it for
+  // some seconds more, kBusy: files of slabs go with it, the catalog needs another call.
+  // The catalog needs as much space again meanwhile, which is checked first. The file
+  // system may keep the bytes of removed files on the disk.
   bool erase = false;
   // Bytes read and written, at most. 0: no limit.
   std::uint64_t bytes_per_second = 0;
   // Asked now and then; false ends the call with kCancelled. It may read and write the
-  // store, but not compact it, set sketches or close it. Null: go on.
+  // store, but not compact it, set sketches, publish it, make a checkpoint or close it.
+  // Null: go on.
   std::function<bool()> go_on = nullptr;
   // Told now and then, under the same terms. Null: nobody.
   std::function<void(const CompactionProgress&)> progress = nullptr;
