@@ -114,8 +114,12 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
     if (!LeavesOthers(compacted)) return told;
     if (first_failure.ok()) first_failure = told;
   }
+  const Status erased = options.erase ? EraseRest(wanted) : Status::Ok();
+  if (!first_failure.ok() && !erased.ok()) {
+    return Status(first_failure.code(), first_failure.message() + "; and " + erased.message());
+  }
   if (!first_failure.ok()) return first_failure;
-  if (options.erase) QUARRY_TRY(EraseRest(wanted));
+  if (!erased.ok()) return erased;
   return run.result;
 }
 

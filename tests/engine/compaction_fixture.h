@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -13,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "format/plane.h"
 #include "tests/engine/test_store.h"
+#include "tests/file_bytes.h"
 #include "tests/random_seed.h"
 
 namespace quarry::testing_support {
@@ -69,6 +72,17 @@ inline std::vector<Id> EveryNth(std::size_t n, std::uint64_t first, std::uint64_
   std::vector<Id> ids;
   for (std::uint64_t i = first; i < end; i += n) ids.emplace_back(i);
   return ids;
+}
+
+// Changes the first codes of a base plane.
+inline void DamageFirstRow(const std::string& plane) {
+  const std::string bytes = FileBytes(plane);
+  const auto header =
+      Value(format::DecodePlaneHeader(std::as_bytes(std::span(bytes)), bytes.size()));
+  const auto offset = header.layout().codes_offset;
+  std::fstream stream(plane, std::ios::binary | std::ios::in | std::ios::out);
+  stream.seekp(static_cast<std::streamoff>(offset));
+  stream.put(static_cast<char>(bytes[offset] ^ 1));
 }
 
 inline std::uint64_t DeadIn(const Collection& collection) {

@@ -55,6 +55,8 @@ class EraseRestTest : public testing::Test {
   std::string FirstSlabOf(const std::string& name) const {
     return std::to_string(Value(Get(name).Info()).slabs.front().number) + ".base";
   }
+  Result<CompactionResult> Erase() { return core_->Compact(std::nullopt, {.erase = true}); }
+
   std::vector<std::string> FilesWithMarker() const {
     std::vector<std::string> files;
     for (const auto& file : std::filesystem::recursive_directory_iterator(path())) {
@@ -69,6 +71,15 @@ class EraseRestTest : public testing::Test {
   std::vector<std::string> warnings_;  // guarded by log_mutex_
   std::shared_ptr<StoreCore> core_;
 };
+
+TEST_F(EraseRestTest, DamagedSlabKeepsNothingElseFromBeingErased) {
+  auto a = Get("a");
+  ASSERT_OK(Delete(a, {Id(1)}));
+  DamageFirstRow(path() + "/slabs/" + FirstSlabOf("a"));
+  ASSERT_FALSE(FilesWithMarker().empty());
+  EXPECT_THAT(Erase(), FailsSaying(StatusCode::kCorruption, Words{"collection a"}));
+  EXPECT_THAT(FilesWithMarker(), IsEmpty());
+}
 
 TEST_F(EraseRestTest, SpaceForTheCatalogIsCheckedFirst) {
   vfs_.SetFreeBytes(1000);
