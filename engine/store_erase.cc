@@ -1,7 +1,7 @@
-// The part of StoreCore that leaves nothing of what was deleted in the catalog, and in
-// what is published.
+// The part of StoreCore that leaves nothing of what was deleted: in the catalog, in what
+// is published, and of planes that no collection has any more.
 
-#include <chrono>
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -28,6 +28,21 @@ Status WaitWhileBusy(const std::function<Status()>& attempt, std::chrono::millis
     if (!go_on()) return Status::Cancelled("not erased yet: " + status.message());
     std::this_thread::sleep_for(kEraseStep);
   }
+}
+
+// Sorted.
+std::vector<storage::Directory::PlaneName> PlanesOf(const engine::State& state) {
+  std::vector<storage::Directory::PlaneName> planes;
+  for (const auto& view : state.collections()) {
+    for (const engine::SlabView& slab : view->slabs) {
+      const std::uint64_t number = slab.slab->number();
+      planes.emplace_back(number, format::PlaneKind::kBase);
+      if (slab.sketch != nullptr) planes.emplace_back(number, format::PlaneKind::kSketch);
+      if (slab.pca != nullptr) planes.emplace_back(number, format::PlaneKind::kPca);
+    }
+  }
+  std::sort(planes.begin(), planes.end());
+  return planes;
 }
 
 }  // namespace
@@ -117,10 +132,28 @@ Status StoreCore::ErasePublished(storage::Directory& directory, std::chrono::mil
   return WaitWhileBusy(remove_others, patience, go_on);
 }
 
-// All but the slabs of collections.
+// All but the slabs of collections. Planes that lost their place in a collection go with
+// the last state that has them, but for those whose removal failed then.
 Status StoreCore::EraseRest(const std::function<bool()>& go_on) {
-  const std::lock_guard no_sketches(sketch_mutex_);
-  return EraseCatalog(kErasePatience, go_on);
+  const std::lock_guard no_sketches(sketch_mutex_);  // under which planes are made, as below
+  std::shared_ptr<storage::Directory> directory;
+  std::vector<std::string> old;
+  {
+    const std::lock_guard lock(write_mutex_);
+    QUARRY_TRY(CheckWritable());
+    directory = directory_;
+    QUARRY_ASSIGN(old, directory->UnlistedPlanes(PlanesOf(*current_.load())));
+  }
+  QUARRY_TRY(EraseCatalog(kErasePatience, go_on));
+  for (const std::string& name : old) {
+    const std::string path = directory->slabs_path() + "/" + name;
+    QUARRY_ASSIGN(const bool exists, directory->vfs().Exists(path));
+    if (!exists) continue;
+    const Status removed = directory->vfs().Remove(path);
+    if (removed.ok() || removed.code() == StatusCode::kNotFound) continue;
+    return removed.WithContext("slabs/" + name + " may hold deleted vectors and was not removed");
+  }
+  return Status::Ok();
 }
 
 }  // namespace quarry

@@ -221,18 +221,21 @@ Result<std::vector<std::string>> Directory::SlabNames() const {
   return Status::Corruption(slabs_path() + " is missing");
 }
 
+Result<std::vector<std::string>> Directory::UnlistedPlanes(
+    const std::vector<PlaneName>& listed) const {
+  QUARRY_ASSIGN(std::vector<std::string> names, SlabNames());
+  std::erase_if(names, [&](const std::string& name) {
+    if (!IsPlaneFileName(name)) return true;
+    const bool is_listed = std::binary_search(listed.begin(), listed.end(), *ParsePlaneName(name));
+    return is_listed && !Seeded(SeededBug::kListedFilesRemoved);
+  });
+  return names;
+}
+
 Status Directory::RemoveUnlistedPlanes(const std::vector<PlaneName>& listed) {
-  QUARRY_ASSIGN(const std::vector<std::string> names, SlabNames());
-  bool removed = false;
-  for (const std::string& name : names) {
-    if (!IsPlaneFileName(name)) continue;
-    const std::optional<PlaneName> plane = ParsePlaneName(name);
-    const bool is_listed = std::binary_search(listed.begin(), listed.end(), *plane);
-    if (is_listed && !Seeded(SeededBug::kListedFilesRemoved)) continue;
-    QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
-    removed = true;
-  }
-  return removed ? SyncNames(slabs_path()) : Status::Ok();
+  QUARRY_ASSIGN(const std::vector<std::string> names, UnlistedPlanes(listed));
+  for (const std::string& name : names) QUARRY_TRY(vfs_.Remove(slabs_path() + "/" + name));
+  return names.empty() ? Status::Ok() : SyncNames(slabs_path());
 }
 
 }  // namespace quarry::storage

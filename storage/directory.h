@@ -80,6 +80,10 @@ class Directory {
   // kIoError.
   Result<std::vector<std::string>> SlabNames() const;
 
+  // The names of planes in slabs/ that are not in `listed` (sorted). Names that are not
+  // ours are left out. Errors: as SlabNames.
+  Result<std::vector<std::string>> UnlistedPlanes(const std::vector<PlaneName>& listed) const;
+
   // Removes planes in slabs/ that are not in `listed` (sorted).
   // Errors: kCorruption when slabs/ is missing; kIoError. Names that are not ours
   // are left alone.

@@ -81,6 +81,20 @@ TEST_F(EraseRestTest, DamagedSlabKeepsNothingElseFromBeingErased) {
   EXPECT_THAT(FilesWithMarker(), IsEmpty());
 }
 
+TEST_F(EraseRestTest, PlaneWhoseRemovalFailedIsRemovedLater) {
+  const std::string name = FirstSlabOf("a");
+  auto a = Get("a");
+  ASSERT_OK(Delete(a, {Id(1)}));
+  vfs_.RefuseRemovals(".base");
+  EXPECT_THAT(Erase(), FailsSaying(StatusCode::kIoError, Words{"slabs/" + name}));
+  EXPECT_TRUE(std::filesystem::exists(path() + "/slabs/" + name));
+  vfs_.RefuseRemovals("");
+  ASSERT_OK(Erase());
+  EXPECT_FALSE(std::filesystem::exists(path() + "/slabs/" + name));
+  EXPECT_EQ(Count(a), kRows - 1);
+  EXPECT_THAT(Value(core_->Verify({})).damages, IsEmpty());
+}
+
 TEST_F(EraseRestTest, SpaceForTheCatalogIsCheckedFirst) {
   vfs_.SetFreeBytes(1000);
   EXPECT_THAT(core_->EraseCatalog(),

@@ -56,8 +56,15 @@ class FailingVfs final : public storage::Vfs {
     if (!names.ok()) return names.status();
     return std::unique_ptr<storage::Names>(new FailingNames(*this, *std::move(names)));
   }
+  // From now on files whose paths end so are not removed; "": all others are, as at first.
+  void RefuseRemovals(std::string suffix) { kept_ = std::move(suffix); }
   // Cleaning up goes on when all else fails.
-  Status Remove(const std::string& path) override { return base_.Remove(path); }
+  Status Remove(const std::string& path) override {
+    if (!kept_.empty() && path.ends_with(kept_)) {
+      return Status::IoError("remove " + path + ": refused by the test");
+    }
+    return base_.Remove(path);
+  }
   Status RemoveDirectory(const std::string& path) override { return base_.RemoveDirectory(path); }
   // From now on files cannot have second names, as on two file systems.
   void RefuseLinks() { refuse_links_ = true; }
@@ -136,6 +143,7 @@ class FailingVfs final : public storage::Vfs {
   std::set<std::string> unsynced_;
   bool refuse_links_ = false;
   bool refuse_directories_ = false;
+  std::string kept_;
   int left_ = -1;  // negative: nothing fails
   bool failed_ = false;
   Status status_;
