@@ -24,7 +24,7 @@ class CollectionCheck final : public RowHandler {
   CollectionCheck(const CheckContext& context, const CollectionFacts& collection)
       : context_(context),
         collection_(collection),
-        marks_(context.view, collection.number),
+        marks_(*context.view, collection.number),
         references_(context, collection),
         tiles_(context, collection) {}
 
@@ -36,7 +36,7 @@ class CollectionCheck final : public RowHandler {
                                            : Reading::kExact;
     BlockStream blocks(context_.directory, context_.store.uuid, collection_, reading,
                        context_.throttle);
-    QUARRY_TRY(WalkRows(context_.view, collection_, blocks, *this));
+    QUARRY_TRY(WalkRows(*context_.view, collection_, blocks, *this));
     FlushBlock();
     FlushVectors();
     QUARRY_TRY(references_.Finish(complete_));
@@ -191,7 +191,7 @@ class CollectionCheck final : public RowHandler {
 
   Status CheckTombstones() {
     Status inner;
-    const Status scanned = context_.view.Scan(
+    const Status scanned = context_.view->Scan(
         Family::kTombstones, format::CollectionBegin(collection_.number),
         format::CollectionEnd(collection_.number),
         [&](std::string_view key, std::string_view value) {
@@ -260,9 +260,9 @@ Status CheckStrayKeys(const CheckContext& context) {
   for (const Family family : {Family::kIds, Family::kRows, Family::kTombstones, Family::kFields}) {
     std::uint64_t stray = 0;
     const auto count = [&](std::string_view, std::string_view) { return ++stray < 1000; };
-    Status fault = context.view.Scan(family, "", format::CollectionBegin(1), count);
+    Status fault = context.view->Scan(family, "", format::CollectionBegin(1), count);
     const Status behind =
-        context.view.Scan(family, format::CollectionBegin(next), std::string(600, '\xff'), count);
+        context.view->Scan(family, format::CollectionBegin(next), std::string(600, '\xff'), count);
     if (fault.ok()) fault = behind;
     if (!fault.ok()) {
       context.damages.Add(DamageOf(fault.WithContext("keys of no collection"), kCatalog));

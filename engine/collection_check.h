@@ -15,7 +15,7 @@ namespace quarry::engine {
 
 struct CheckContext {
   const storage::Directory& directory;
-  const storage::CatalogView& view;
+  const storage::CatalogView* view;  // null: for checks that look at planes only
   const StoreFacts& store;
   const kernels::Table& kernels;
   bool quick;  // as in VerifyOptions

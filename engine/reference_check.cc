@@ -64,7 +64,7 @@ void ReferenceCheck::Ask(Family family, Pending& pending, std::string key, Wante
 }
 
 void ReferenceCheck::LookUp(Family family, Pending& pending) {
-  const auto values = context_.view.MultiGet(family, pending.keys);
+  const auto values = context_.view->MultiGet(family, pending.keys);
   for (std::size_t i = 0; i < pending.keys.size() && values.ok(); ++i) {
     const auto& [row, id] = pending.wanted[i];
     if (!(*values)[i]) {
@@ -97,7 +97,7 @@ Status ReferenceCheck::Scan(Family family, const char* what, std::uint64_t expec
   std::uint64_t entries = 0;
   Status inner;
   const Status scanned =
-      context_.view.Scan(family, begin, end, [&](std::string_view key, std::string_view value) {
+      context_.view->Scan(family, begin, end, [&](std::string_view key, std::string_view value) {
         ++entries;
         const Status fault = CheckEntry(family, key, value);
         if (!fault.ok()) {
@@ -112,7 +112,7 @@ Status ReferenceCheck::Scan(Family family, const char* what, std::uint64_t expec
     return Status::Ok();
   }
   if (!complete || entries == expected) return Status::Ok();
-  return context_.view.Scan(family, begin, end, [&](std::string_view key, std::string_view value) {
+  return context_.view->Scan(family, begin, end, [&](std::string_view key, std::string_view value) {
     if (!IsReferred(family, key, value)) {
       Damage damage = DamageOf(
           Status::Corruption(std::string("an entry of ") + what + " that no record stands behind"),
@@ -141,7 +141,7 @@ bool ReferenceCheck::IsReferred(Family family, std::string_view key, std::string
   const std::uint64_t row = family == Family::kIds
                                 ? format::DecodeRow(value).ok() ? *format::DecodeRow(value) : 0
                                 : format::LastNumberOfKey(key);
-  const auto sealed = context_.view.Get(Family::kRows, format::RowKey(collection_.number, row));
+  const auto sealed = context_.view->Get(Family::kRows, format::RowKey(collection_.number, row));
   if (!sealed.ok()) return true;  // told before
   if (!*sealed) return false;
   const auto record = format::DecodeRowRecord(**sealed);

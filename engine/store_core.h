@@ -50,7 +50,8 @@ namespace quarry {
 
 namespace engine {
 class GroupCommit;
-}
+struct RowBlock;
+}  // namespace engine
 
 // Thread-safe. Reads take the current State and wait for no write. Writers queue; the
 // first commits for a group, holding one mutex from the first look at ids to the
@@ -236,8 +237,11 @@ class StoreCore {
                    engine::CompactionRun& run);
   // In store_verify.cc. Returns soon after go_on() has become false.
   void Scrub(const std::function<bool()>& go_on);
-  void ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
-                 const std::function<bool()>& go_on);
+  std::uint64_t ScrubSlab(std::uint32_t collection, std::uint64_t number,
+                          const std::function<bool()>& go_on);
+  void LogScrub(const std::string& line) const;
+  void LogScrubbed(std::uint32_t collection, std::uint64_t slab,
+                   const engine::RowBlock& block) const;
   Status RebuildSketch(std::uint32_t collection, std::uint64_t slab, format::PlaneKind kind,
                        const storage::Sketch* seen, const std::function<bool()>& go_on);
 

@@ -35,6 +35,18 @@ const storage::Sketch* SketchOf(const State& state, std::uint64_t slab, PlaneKin
   return nullptr;
 }
 
+// Nulls: it is not there, or there is no state.
+std::pair<std::shared_ptr<const CollectionView>, const SlabView*> FindSlab(const State* state,
+                                                                           std::uint32_t collection,
+                                                                           std::uint64_t slab) {
+  const auto view = state == nullptr ? nullptr : state->Find(collection);
+  if (view == nullptr) return {nullptr, nullptr};
+  for (const SlabView& candidate : view->slabs) {
+    if (candidate.slab->number() == slab) return {view, &candidate};
+  }
+  return {nullptr, nullptr};
+}
+
 // Of a collection that has one slab only.
 engine::CollectionFacts FactsOf(const CollectionView& view, const SlabView& slab) {
   engine::CollectionFacts facts;
@@ -84,34 +96,35 @@ void StoreCore::Scrub(const std::function<bool()>& go_on) {
         }
       }
     }
-    engine::Throttle throttle(options_.scrub_bytes_per_second, go_on);
-    for (const auto& [collection, slab] : slabs) ScrubSlab(collection, slab, throttle, go_on);
-    const auto due =
-        std::chrono::milliseconds(throttle.bytes() * 1000 / options_.scrub_bytes_per_second);
+    std::uint64_t bytes = 0;
+    for (const auto& [collection, slab] : slabs) bytes += ScrubSlab(collection, slab, go_on);
+    const auto due = std::chrono::milliseconds(bytes * 1000 / options_.scrub_bytes_per_second);
     for (auto rest = kScrubRest - due; rest.count() > 0 && go_on(); rest -= kScrubStep) {
       std::this_thread::sleep_for(kScrubStep);
     }
   }
 }
 
-// A state is held for one slab only: it holds the disk space of all that it refers to.
-void StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::Throttle& throttle,
-                          const std::function<bool()>& go_on) {
-  const auto state = current_.load();
-  const auto view = state == nullptr ? nullptr : state->Find(collection);
-  if (view == nullptr) return;
-  const auto found = std::find_if(view->slabs.begin(), view->slabs.end(),
-                                  [&](const auto& one) { return one.slab->number() == slab; });
-  if (found == view->slabs.end()) return;
-  const auto log = [&](const std::string& line) {
-    if (options_.log) options_.log(LogLevel::kError, "scrub: " + line);
-  };
-  const engine::CollectionFacts facts = FactsOf(*view, *found);
+// Returns how many bytes were read. Holds no state meanwhile, only the slab, and that no
+// longer than a collection has it: what is erased must go.
+std::uint64_t StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t number,
+                                   const std::function<bool()>& go_on) {
+  SlabView slab;
+  engine::CollectionFacts facts;
+  {
+    const auto state = current_.load();
+    const auto [view, found] = FindSlab(state.get(), collection, number);
+    if (found == nullptr) return 0;
+    slab = *found;
+    facts = FactsOf(*view, slab);
+  }
   engine::StoreFacts store;
   store.uuid = record_.uuid;
   engine::DamageList damages;
-  const storage::Directory& directory = state->catalog().catalog().directory();
-  const engine::CheckContext context{directory, state->catalog(), store,  *kernels_,
+  const storage::Directory& directory = *slab.slab->directory();
+  engine::Throttle throttle(options_.scrub_bytes_per_second,
+                            [&] { return go_on() && !slab.slab->obsolete(); });
+  const engine::CheckContext context{directory, /*view=*/nullptr, store,  *kernels_,
                                      false,     throttle,         damages};
   engine::BlockStream blocks(directory, store.uuid, facts, engine::BlockStream::Reading::kGrowing,
                              throttle);
@@ -120,39 +133,48 @@ void StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t slab, engine::
     const auto block = blocks.Next();
     if (!block.ok() || !*block || !tiles.Add(**block).ok()) break;  // the end, or not to go on
     if ((*block)->status.ok()) continue;
-    found->slab->Quarantine((*block)->position, (*block)->position + (*block)->count - 1);
-    const std::pair range((*block)->first_row, (*block)->last_row);
-    const auto live =
-        engine::LiveRowsIn(state->catalog(), *view, range.first, range.second, now_unix_ms());
-    log(engine::DescribeRows(*view, *found, range, live.ok() ? *live : engine::LiveRows{}) +
-        " are damaged: " + (*block)->status.message() +
-        (live.ok() ? "" : "; their ids: " + live.status().ToString()));
+    slab.slab->Quarantine((*block)->position, (*block)->position + (*block)->count - 1);
+    LogScrubbed(collection, number, **block);
   }
   for (const PlaneKind kind : {PlaneKind::kSketch, PlaneKind::kPca}) {
     const auto& all = damages.damages();
     const auto damage = std::find_if(all.begin(), all.end(),
                                      [&](const Damage& one) { return SketchKindOf(one) == kind; });
-    if (damage == all.end() || !go_on()) continue;
-    log(damage->file + ": " + damage->text);
-    const storage::Sketch* const seen = SketchOf(*state, slab, kind);
-    const Status rebuilt = RebuildSketch(collection, slab, kind, seen, go_on);
-    if (!rebuilt.ok() && go_on()) log(damage->file + " was not made again: " + rebuilt.ToString());
+    if (damage == all.end() || !go_on() || slab.slab->obsolete()) continue;
+    LogScrub(damage->file + ": " + damage->text);
+    const storage::Sketch* const seen =
+        kind == PlaneKind::kPca ? slab.pca.get() : slab.sketch.get();
+    const Status rebuilt = RebuildSketch(collection, number, kind, seen, go_on);
+    if (!rebuilt.ok() && go_on()) {
+      LogScrub(damage->file + " was not made again: " + rebuilt.ToString());
+    }
   }
+  return throttle.bytes();
+}
+
+void StoreCore::LogScrub(const std::string& line) const {
+  if (options_.log) options_.log(LogLevel::kError, "scrub: " + line);
+}
+
+// Tells of a damaged block, unless the slab is gone.
+void StoreCore::LogScrubbed(std::uint32_t collection, std::uint64_t slab,
+                            const engine::RowBlock& block) const {
+  const auto state = current_.load();
+  const auto [view, found] = FindSlab(state.get(), collection, slab);
+  if (found == nullptr) return;
+  const std::pair range(block.first_row, block.last_row);
+  const auto live =
+      engine::LiveRowsIn(state->catalog(), *view, range.first, range.second, now_unix_ms());
+  LogScrub(engine::DescribeRows(*view, *found, range, live.ok() ? *live : engine::LiveRows{}) +
+           " are damaged: " + block.status.message() +
+           (live.ok() ? "" : "; their ids: " + live.status().ToString()));
 }
 
 // Nothing is done where `seen` is not the slab's sketch any more.
 Status StoreCore::RebuildSketch(std::uint32_t collection, std::uint64_t slab, PlaneKind kind,
                                 const storage::Sketch* seen, const std::function<bool()>& go_on) {
   const std::lock_guard lock(sketch_mutex_);
-  const auto find = [&]() -> std::pair<std::shared_ptr<const CollectionView>, const SlabView*> {
-    const auto state = current_.load();
-    const auto view = state == nullptr ? nullptr : state->Find(collection);
-    if (view == nullptr) return {nullptr, nullptr};
-    for (const SlabView& candidate : view->slabs) {
-      if (candidate.slab->number() == slab) return {view, &candidate};
-    }
-    return {nullptr, nullptr};
-  };
+  const auto find = [&] { return FindSlab(current_.load().get(), collection, slab); };
   auto [view, found] = find();
   if (found == nullptr) return Status::Ok();
   if ((kind == PlaneKind::kPca ? found->pca : found->sketch).get() != seen) return Status::Ok();

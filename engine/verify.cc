@@ -82,8 +82,8 @@ class StoreCheck {
     } else if (!witness.ok()) {
       damages_.Add(DamageOf(witness, "WITNESS"));
     }
-    const CheckContext context{directory_,     *view_,    facts,   kernels_,
-                               options_.quick, throttle_, damages_};
+    const CheckContext context{directory_,     view_.get(), facts,   kernels_,
+                               options_.quick, throttle_,   damages_};
     if (all_known) QUARRY_TRY(CheckStrayKeys(context));
     CheckCounts counts;
     std::set<std::uint64_t> slabs;

@@ -127,6 +127,8 @@ class Slab {
     if (sketch_ != nullptr) sketch_->SetObsolete(true);
   }
 
+  bool obsolete() const { return obsolete_.load(std::memory_order_relaxed); }
+
   std::uint64_t number() const { return header_.slab; }
   std::uint32_t capacity_rows() const { return header_.capacity_rows; }
   std::uint64_t file_bytes() const { return layout_.file_bytes; }  // of the base plane

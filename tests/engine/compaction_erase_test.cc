@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/engine/compaction_fixture.h"
+#include "tests/engine/log_lines.h"
 #include "tests/file_bytes.h"
 
 namespace quarry {
@@ -138,6 +139,32 @@ TEST_F(CompactionEraseTest, ReadsAndWritesGoOn) {
   for (std::thread& thread : threads) thread.join();
   for (std::uint64_t id = 0; id < 5; ++id) EXPECT_TRUE(FilesWith(id).empty());
   ExpectSound(*store_);
+}
+
+// It finds damage at the beginning of a slab, and is at the rest of it for a long time.
+TEST_F(CompactionEraseTest, ScrubberGivesWay) {
+  ASSERT_OK(store_->DropCollection("c"));
+  Collection large = store_.Create("large", {.dim = kDim});
+  ASSERT_OK(Upsert(large, Numbers(0, 3900), Vectors(3900, VectorOf(1))));
+  collection_ = store_.Create("small", {.dim = kDim});
+  ASSERT_OK(Upsert(*collection_, {Id(7)}, {VectorOf(7)}));
+  const auto slab = Value(large.Info()).slabs.front();
+  ASSERT_EQ(slab.rows, 3900u);
+  LogLines log;
+  OpenOptions options = ForCompaction();
+  options.background = true;
+  options.compaction = false;
+  options.scrub_bytes_per_second = 100'000;
+  options.log = log.Sink();
+  DamageFirstRow(store_.path() + "/slabs/" + std::to_string(slab.number) + ".base");
+  store_.Reopen(options);
+  ASSERT_TRUE(log.WaitFor("collection large: slab"));
+  collection_ = store_.Get("small");
+  ASSERT_EQ(FilesWith(7).size(), 1u);
+  ASSERT_OK(Delete(*collection_, {Id(7)}));
+  EXPECT_OK(store_->Compact({.erase = true}));
+  EXPECT_TRUE(FilesWith(7).empty());
+  store_.Close();  // before the log
 }
 
 TEST_F(CompactionEraseTest, WhatIsPublishedIsPublishedAnew) {
