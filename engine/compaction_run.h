@@ -27,6 +27,20 @@ struct NewSlab {
   NewSlab& operator=(const NewSlab&) = delete;
 };
 
+struct CompactionTotals {
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+
+  void Add(const CompactionTotals& other) {
+    rows += other.rows;
+    bytes += other.bytes;
+  }
+  void Remove(const CompactionTotals& other) {
+    rows -= other.rows;
+    bytes -= other.bytes;
+  }
+};
+
 // Not thread-safe.
 struct CompactionRun {
   CompactionRun(const CompactionOptions& opts, std::function<bool()> continues)
@@ -38,7 +52,8 @@ struct CompactionRun {
   std::size_t workers = 1;            // that make a pca sketch; 0: as many as the store has
   bool waits_for_space = false;       // for that of replaced slabs, before the next job
   Throttle throttle;
-  CompactionProgress progress;
+  CompactionProgress progress;  // of what is planned
+  CompactionTotals ahead;       // of collections that are planned later, about
   CompactionResult result;
 
   //   before   bytes of the files of the slabs that were read
@@ -52,7 +67,11 @@ struct CompactionRun {
   }
 
   void Report() const {
-    if (options.progress) options.progress(progress);
+    if (!options.progress) return;
+    CompactionProgress all = progress;
+    all.rows_total += ahead.rows;
+    all.bytes_total += ahead.bytes;
+    options.progress(all);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -58,6 +59,19 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
   return jobs;
 }
 
+// What the first plan for each collection is to copy.
+std::map<std::uint32_t, engine::CompactionTotals> FirstTotals(const engine::State& state,
+                                                              const OpenOptions& open,
+                                                              const engine::CompactionRun& run) {
+  std::map<std::uint32_t, engine::CompactionTotals> totals;
+  for (const auto& view : state.collections()) {
+    for (const Job& job : JobsFor(*view, LimitsFor(*view, open, run))) {
+      totals[view->number].Add({job.live, job.bytes});
+    }
+  }
+  return totals;
+}
+
 // In the background, less waste than this is worth no compaction, but in slabs that are
 // mostly waste.
 constexpr std::uint64_t kMinWasteBytes = 1u << 20;
@@ -97,13 +111,22 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   Status first_failure = RemoveExpired({.sync = false}, wanted, collection).status();
   if (!first_failure.ok() && !LeavesOthers(first_failure)) return first_failure;
   if (!wanted()) return Status::Cancelled("the compaction was cancelled");
-  for (const auto& [number, name] : CollectionNames()) {
-    if (collection && number != *collection) continue;
-    const std::string context = "collection " + name;
+  auto names = CollectionNames();
+  if (collection) std::erase_if(names, [&](const auto& one) { return one.first != *collection; });
+  for (const auto& [number, name] : names) {
     if (options.erase) ForgetModel(number);
-    if (const Status sealed = Seal(number, options.max_dead_share, options.erase); !sealed.ok()) {
-      return sealed.WithContext(context);
-    }
+    const Status sealed = Seal(number, options.max_dead_share, options.erase);
+    if (!sealed.ok()) return sealed.WithContext("collection " + name);
+  }
+  std::map<std::uint32_t, engine::CompactionTotals> expected;
+  {
+    QUARRY_ASSIGN(const auto state, StateFor(nullptr));
+    expected = FirstTotals(*state, options_, run);
+  }
+  for (const auto& [number, name] : names) run.ahead.Add(expected[number]);
+  for (const auto& [number, name] : names) {
+    const std::string context = "collection " + name;
+    run.ahead.Remove(expected[number]);
     Status compacted;
     do {  // a job gives way to SetSketches, and is begun again
       while (sketch_calls_ != 0 && wanted()) std::this_thread::sleep_for(kGiveWayStep);

@@ -1,5 +1,8 @@
 // quarry compact STORE [COLL]: gives back the space of deleted and replaced vectors.
 
+#include <algorithm>
+#include <optional>
+
 #include "format/status_macros.h"
 #include "tools/command.h"
 #include "tools/output.h"
@@ -28,6 +31,7 @@ Result<int> RunCompact(const GlobalOptions& global, const CompactCommandOptions&
   QUARRY_ASSIGN(const std::uint64_t before, DiskBytes(*store));
   Progress progress("rows", global.quiet);
   std::uint64_t rows = 0;
+  std::optional<double> fraction;
   CompactionOptions compaction;
   compaction.max_dead_share = options.min_dead;
   compaction.erase = options.erase;
@@ -38,8 +42,10 @@ Result<int> RunCompact(const GlobalOptions& global, const CompactCommandOptions&
     const auto part = [](std::uint64_t of, std::uint64_t all) {
       return static_cast<double>(of) / static_cast<double>(all);
     };
-    std::optional<double> fraction;
-    if (now.bytes_total != 0) fraction = part(now.bytes_done, now.bytes_total);
+    // What is found to do meanwhile does not take back what was shown.
+    if (now.bytes_total != 0) {
+      fraction = std::max(fraction.value_or(0), part(now.bytes_done, now.bytes_total));
+    }
     progress.Update(now.rows_done, fraction);
   };
   const Result<CompactionResult> compacted = Compact(*store, options.collection, compaction);

@@ -237,6 +237,26 @@ TEST_F(CompactionTest, ProgressEndsAtItsTotal) {
   EXPECT_EQ(last.bytes_done, last.bytes_total);
 }
 
+TEST_F(CompactionTest, ProgressKnowsOfAllCollectionsFromTheFirstOn) {
+  Fill();
+  Collection other = store_.Create("other", {.dim = kDim});
+  std::mt19937 rng(RandomSeed());
+  ASSERT_OK(Upsert(other, Numbers(0, 2000), RandomVectors(rng, 2000, kDim)));
+  ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows)));
+  ASSERT_OK(Delete(other, EveryNth(2, 0, 2000)));
+  CompactionOptions options{.erase = true};
+  std::vector<CompactionProgress> told;
+  options.progress = [&](const CompactionProgress& progress) { told.push_back(progress); };
+  ASSERT_OK(store_->Compact(options));
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.front().rows_total, kRows / 2 + 1000);
+  for (const CompactionProgress& progress : told) {
+    EXPECT_EQ(progress.rows_total, told.back().rows_total);
+    EXPECT_EQ(progress.bytes_total, told.back().bytes_total);
+  }
+  EXPECT_EQ(told.back().rows_done, told.back().rows_total);
+}
+
 TEST_F(CompactionTest, CatalogGetsFewBytesWhateverTheSlabHas) {
   Fill();
   ASSERT_OK(Delete(*collection_, EveryNth(2, 0, kRows)));
