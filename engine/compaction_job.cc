@@ -274,14 +274,8 @@ Status StoreCore::SwapSlabs(std::uint32_t collection, std::span<const SlabView> 
   next.compacted_bytes += record.bytes + catalog_bytes;
   auto list = base->collections();
   std::replace(list.begin(), list.end(), before, std::shared_ptr<const CollectionView>(view));
-  Status committed;
-  try {
-    committed = CommitList(std::move(batch), next, std::move(list), engine::SpaceUse::kFrees);
-  } catch (...) {  // std::bad_alloc: nobody knows how far it came
-    copy.kept = true;
-    Poison(Status::ReadOnly("no memory was left while a compaction was committed"));
-    throw;
-  }
+  const Status committed =
+      CommitList(std::move(batch), next, std::move(list), engine::SpaceUse::kFrees);
   copy.kept = committed.ok() || committed.outcome() == Outcome::kUnknown;
   QUARRY_TRY(committed);
   run.result.catalog_bytes += catalog_bytes;

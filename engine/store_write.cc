@@ -1,6 +1,7 @@
 // The part of StoreCore that commits: data durable, then the catalog, then visible.
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -197,7 +198,8 @@ void StoreCore::MakeCurrent(const format::StoreState& next,
                                                        catalog_->View(), std::move(list)));
 }
 
-// Commits a change of the list of collections.
+// Commits a change of the list of collections. What an exception cuts short once the
+// catalog's commit has begun is unknown, as after an error of it.
 Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState next,
                              std::vector<std::shared_ptr<const engine::CollectionView>> list,
                              engine::SpaceUse use) {
@@ -209,14 +211,19 @@ Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState nex
   if (!space.ok()) return Refused(space);
   if (const Status synced = SyncSlabs(); !synced.ok()) return Refused(synced);
   NoteDurable(batch, next.sequence);
-  const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);
-  if (!committed.ok()) {
-    Poison(committed);
-    return Unknown(committed);
+  try {
+    const Status committed = catalog_->Commit(std::move(batch), /*sync=*/true);
+    if (!committed.ok()) {
+      Poison(committed);
+      return Unknown(committed);
+    }
+    MakeCurrent(next, std::move(list));
+    durable_ = {next.sequence, {}};
+    return Status::Ok();
+  } catch (const std::exception&) {
+    GiveUp();
+    return CutShort();
   }
-  MakeCurrent(next, std::move(list));
-  durable_ = {next.sequence, {}};
-  return Status::Ok();
 }
 
 // Says in the log that all before is durable, if the log speaks of rows that were not.
@@ -242,7 +249,12 @@ Status StoreCore::SyncCommits() {
   if (!Seeded(SeededBug::kSyncWithoutRows)) QUARRY_TRY(SyncSlabs());
   storage::CatalogBatch batch = catalog_->NewBatch();
   NoteDurable(batch, store_state_.sequence);
-  QUARRY_TRY(Synced(catalog_->Commit(std::move(batch), /*sync=*/true)));
+  try {
+    QUARRY_TRY(Synced(catalog_->Commit(std::move(batch), /*sync=*/true)));
+  } catch (const std::exception&) {
+    GiveUp();
+    return CutShort();
+  }
   durable_ = {store_state_.sequence, {}};
   return Status::Ok();
 }
@@ -260,7 +272,8 @@ Status StoreCore::Sync() {
 }
 
 // After a failure the store refuses writes, and says why: nobody waits here. An exception
-// leaves all as it was, to be tried again: a sync that failed is remembered by who did it.
+// before the commit leaves all as it was, to be tried again: a sync that failed is
+// remembered by who did it.
 void StoreCore::SyncInBackground() {
   const std::lock_guard lock(write_mutex_);
   if (CheckWritable().ok()) (void)SyncCommits();
