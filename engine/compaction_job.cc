@@ -130,6 +130,7 @@ Result<bool> StoreCore::RunJob(std::uint32_t collection, std::span<const std::ui
   QUARRY_TRY(swapped);
   run.Add(record, FileBytes(sources));
   Log(record);
+  if (background_ != nullptr && LacksSketches()) background_->Wake();
   if (!run.waits_for_space) return true;
   const std::shared_ptr<storage::Directory> directory = sources.front().slab->directory();
   view.reset();
@@ -157,7 +158,6 @@ Status StoreCore::CopyForJob(const CollectionView& view, std::span<const SlabVie
   if (engine::HasSketch(view, header)) {
     needed += format::PlaneLayout::ForSketch(header.dim, header.capacity_rows).file_bytes;
   }
-  for (const SlabView& slab : sources) needed += slab.pca == nullptr ? 0 : slab.pca->file_bytes();
 
   const CompactionProgress before = run.progress;
   const auto on_rows = [&](std::uint64_t rows) {
@@ -211,27 +211,57 @@ Result<std::shared_ptr<storage::Sketch>> StoreCore::CopySketch(format::PlaneKind
   return sketch;
 }
 
-// Where slabs had one, so that no search is slower until it is made.
+// Where slabs had one, so that no search is slower until it is made. Without space for it the
+// copy is listed as one that lacks it.
 Status StoreCore::MakePcaForJob(const CollectionView& view, std::span<const SlabView> sources,
                                 engine::CompactionRun& run, NewSlab& copy) {
+  using format::PcaState;
+  const auto pays_not = [](const SlabView& slab) {
+    return slab.pca_state == PcaState::kDoesNotPay;
+  };
+  // What was learnt from all rows of a slab is not kept when some are erased.
+  const bool keeps = !run.options.erase;
+  if (keeps && std::all_of(sources.begin(), sources.end(), pays_not)) {
+    copy.view.pca_state = PcaState::kDoesNotPay;
+    return Status::Ok();
+  }
   const auto has = [](const SlabView& slab) { return slab.pca != nullptr; };
   const auto had = std::find_if(sources.begin(), sources.end(), has);
   if (had == sources.end() || !format::WantsPca(*view.schema) ||
       copy.view.rows < engine::kMinPcaRows) {
     return Status::Ok();
   }
-  copy.view.pca_state = format::PcaState::kPresent;
-  // A model was learnt from all rows of its slab: it is not kept when some are erased.
-  if (!run.options.erase && engine::SharedPca(sources) != nullptr) {
-    QUARRY_ASSIGN(copy.view.pca, CopySketch(format::PlaneKind::kPca, sources, run, copy));
-    copy.view.pca_record = had->pca_record;
-    return Status::Ok();
+  const auto shared = keeps ? engine::SharedPca(sources) : nullptr;
+  const Status made =
+      shared != nullptr ? CopyPca(*shared, sources, run, copy) : LearnPca(view, run, copy);
+  if (made.code() != StatusCode::kNoSpace) return made;
+  if (options_.log) {
+    options_.log(
+        LogLevel::kWarning,
+        "collection " + view.name + ": a compacted slab has no pca sketch yet: " + made.message());
   }
+  return Status::Ok();
+}
+
+Status StoreCore::CopyPca(const storage::Sketch& shared, std::span<const SlabView> sources,
+                          engine::CompactionRun& run, NewSlab& copy) {
+  QUARRY_TRY(CheckSpaceForSketch(
+      format::PlaneLayout::ForPca(shared.header().pca_shape(), copy.view.rows)));
+  QUARRY_ASSIGN(copy.view.pca, CopySketch(format::PlaneKind::kPca, sources, run, copy));
+  copy.view.pca_state = format::PcaState::kPresent;
+  copy.view.pca_record = std::find_if(sources.begin(), sources.end(), [](const SlabView& slab) {
+                           return slab.pca != nullptr;
+                         })->pca_record;
+  return Status::Ok();
+}
+
+Status StoreCore::LearnPca(const CollectionView& view, engine::CompactionRun& run, NewSlab& copy) {
   QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, run.workers, run.go_on));
   if (built.sketch == nullptr) {
     copy.view.pca_state = format::PcaState::kDoesNotPay;
     return Status::Ok();
   }
+  copy.view.pca_state = format::PcaState::kPresent;
   copy.view.pca = built.sketch;
   copy.view.pca_record = std::make_shared<engine::PcaRecord>();
   last_pca_[view.number] = std::move(built.learnt);

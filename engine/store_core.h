@@ -227,6 +227,10 @@ class StoreCore {
   Status MakePcaForJob(const engine::CollectionView& view,
                        std::span<const engine::SlabView> sources, engine::CompactionRun& run,
                        engine::NewSlab& copy);
+  Status CopyPca(const storage::Sketch& shared, std::span<const engine::SlabView> sources,
+                 engine::CompactionRun& run, engine::NewSlab& copy);
+  Status LearnPca(const engine::CollectionView& view, engine::CompactionRun& run,
+                  engine::NewSlab& copy);
   Result<std::shared_ptr<storage::Sketch>> CopySketch(format::PlaneKind kind,
                                                       std::span<const engine::SlabView> sources,
                                                       engine::CompactionRun& run,

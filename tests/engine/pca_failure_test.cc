@@ -180,6 +180,36 @@ TEST_F(PcaFailureTest, SketchesLeaveTheReserve) {
   ExpectNoStrayFiles(path(), lake);
 }
 
+// With a model that is there, and without one, as when rows are erased.
+TEST_F(PcaFailureTest, CompactionWithoutSpaceForAPcaSketchListsItsSlabWithoutOne) {
+  const Vectors queries = text_.Draw(3, rng_);
+  Collection lake = Create("lake");
+  Put(lake, 0, kRows);
+  ASSERT_OK(lake.SetSketches(SketchPolicy::kPca));
+  std::uint32_t live = kRows;
+  for (const bool erase : {false, true}) {
+    SCOPED_TRACE(erase);
+    ASSERT_OK(Delete(lake, Numbers(kRows - live, 100)));
+    live -= 100;
+    const auto want = AnswersOf(lake, queries);
+    CompactionOptions options{.max_dead_share = 0, .erase = erase};
+    options.progress = [&](const CompactionProgress&) {  // while the rows are copied
+      vfs_.SetFreeBytes(OpenOptions().reserve_bytes + 64 * 1024);
+    };
+    ASSERT_OK(lake.Compact(options));
+    const auto slabs = Value(lake.Info()).slabs;
+    ASSERT_EQ(slabs.size(), 1u);
+    EXPECT_EQ(slabs[0].dead, 0u);
+    EXPECT_TRUE(slabs[0].sketched);
+    EXPECT_FALSE(slabs[0].pca);
+    ExpectAnswers(lake, queries, want);
+    ExpectNoStrayFiles(path(), lake);
+    vfs_.SetFreeBytes(1u << 30);
+    ASSERT_OK(lake.SetSketches(SketchPolicy::kPca));
+    EXPECT_TRUE(Value(lake.Info()).slabs[0].pca);
+  }
+}
+
 TEST_F(PcaFailureTest, AKillAtAnyTimeLeavesTheAnswers) {
   const Vectors queries = text_.Draw(3, rng_);
   Collection lake = Create("lake");

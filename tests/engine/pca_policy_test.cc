@@ -347,6 +347,17 @@ TEST_F(PcaDoesNotPayTest, SlabIsTriedOnceForAPolicy) {
   EXPECT_EQ(Tried(), 3u);
 }
 
+TEST_F(PcaDoesNotPayTest, CompactedSlabIsNotTriedAgainUnlessRowsWereErased) {
+  WriteNoise(2 * kRows + 1);
+  EXPECT_EQ(Tried(), 2u);
+  twins_->Remove(Numbers(0, 200));
+  EXPECT_EQ(Value(twins_->with->Compact({.max_dead_share = 0})).slabs_written, 1u);
+  EXPECT_EQ(Tried(), 0u);
+  twins_->Remove(Numbers(200, 200));
+  ASSERT_OK(twins_->with->Compact({.erase = true}));
+  EXPECT_EQ(Tried(), 1u);
+}
+
 TEST_F(PcaDoesNotPayTest, SlabIsTriedAgainWhenItIsFull) {
   constexpr std::size_t kCapacity = 66 * 64;  // of the first slab, for so many rows at once
   WriteNoise(kCapacity - 10);
