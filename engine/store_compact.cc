@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -38,7 +39,8 @@ engine::CompactionLimits LimitsFor(const CollectionView& view, const OpenOptions
 struct Job {
   std::vector<std::uint64_t> slabs;
   std::uint64_t live = 0;
-  std::uint64_t bytes = 0;  // of them
+  std::uint64_t bytes = 0;        // of them
+  std::uint64_t waste_bytes = 0;  // that it gives back, of vectors
 };
 
 std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLimits& limits) {
@@ -47,8 +49,11 @@ std::vector<Job> JobsFor(const CollectionView& view, const engine::CompactionLim
     Job job;
     job.live = planned.live;
     for (std::size_t i = 0; i < planned.count; ++i) {
-      job.slabs.push_back(view.slabs[planned.first + i].slab->number());
+      const storage::Slab& slab = *view.slabs[planned.first + i].slab;
+      job.slabs.push_back(slab.number());
+      job.waste_bytes += slab.capacity_rows() * slab.row_bytes();
     }
+    job.waste_bytes -= job.live * view.slabs[planned.first].slab->row_bytes();
     if (job.live > 0) {
       job.bytes = format::PlaneLayout::For(view.schema->level, view.schema->dim,
                                            static_cast<std::uint32_t>(job.live))
@@ -70,6 +75,32 @@ std::map<std::uint32_t, engine::CompactionTotals> FirstTotals(const engine::Stat
     }
   }
   return totals;
+}
+
+// The first job of a collection that is to be done.
+struct Turn {
+  std::uint32_t collection = 0;
+  std::string name;
+  Job job;
+};
+
+// Of each collection with jobs, without those that begin with slabs in `failed`; largest
+// waste first.
+std::vector<Turn> TurnsFor(const engine::State& state, const OpenOptions& open,
+                           const engine::CompactionRun& run,
+                           const std::set<std::uint64_t>& failed) {
+  std::vector<Turn> turns;
+  for (const auto& view : state.collections()) {
+    std::vector<Job> jobs = JobsFor(*view, LimitsFor(*view, open, run));
+    const auto first = std::find_if(jobs.begin(), jobs.end(), [&](const Job& job) {
+      return !failed.contains(job.slabs.front());
+    });
+    if (first != jobs.end()) turns.push_back({view->number, view->name, std::move(*first)});
+  }
+  std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
+    return a.job.waste_bytes > b.job.waste_bytes;
+  });
+  return turns;
 }
 
 // In the background, less waste than this is worth no compaction, but in slabs that are
@@ -270,6 +301,7 @@ bool StoreCore::WantsCompaction() const {
       [&](const auto& view) { return !JobsFor(*view, LimitsFor(*view, options_, run)).empty(); });
 }
 
+// A job of each collection in turn, so that one with much to do keeps no other waiting.
 bool StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   engine::LowerPriority();
   CompactionOptions options;
@@ -277,20 +309,31 @@ bool StoreCore::CompactInBackground(const std::function<bool()>& go_on) {
   options.bytes_per_second = options_.compact_bytes_per_second;
   // A job that is under way is given up, not held: others wait for its lock.
   options.go_on = [&] { return go_on() && !closing_ && !GivesWay(); };
+  engine::CompactionRun run(options, options.go_on);
+  run.min_waste_bytes = kMinWasteBytes;
+  run.waits_for_space = true;
   bool done = true;
-  for (const auto& [number, name] : CollectionNames()) {
-    engine::CompactionRun run(options, options.go_on);
-    run.min_waste_bytes = kMinWasteBytes;
-    run.waits_for_space = true;
-    const Status compacted = CompactCollection(number, run);
-    if (compacted.code() == StatusCode::kCancelled) break;
-    if (compacted.ok() || compacted.code() == StatusCode::kCorruption) continue;  // told by the job
-    done = false;
-    if (!options_.log) continue;
-    options_.log(LogLevel::kWarning,
-                 "collection " + name + ": not compacted: " + compacted.ToString());
+  std::set<std::uint64_t> passed;  // the first slabs of jobs that are not tried again now
+  while (true) {
+    const std::vector<Turn> turns = TurnsFor(*current_.load(), options_, run, passed);
+    if (turns.empty()) return done;
+    for (const Turn& turn : turns) {
+      const Result<bool> ran = RunJob(turn.collection, turn.job.slabs, run);
+      if (ran.status().code() == StatusCode::kCancelled) return done;
+      if (!ran.ok() || !*ran) passed.insert(turn.job.slabs.front());
+      if (ran.ok()) continue;
+      NoteBackgroundFailure(turn.name, ran.status());
+      if (ran.status().code() == StatusCode::kReadOnly) return true;  // until it is reopened
+      done = done && ran.status().code() == StatusCode::kCorruption;
+    }
   }
-  return done;
+}
+
+void StoreCore::NoteBackgroundFailure(const std::string& collection, const Status& failure) const {
+  if (!options_.log) return;
+  const bool damage = failure.code() == StatusCode::kCorruption;
+  options_.log(damage ? LogLevel::kError : LogLevel::kWarning,
+               "collection " + collection + ": not compacted: " + failure.ToString());
 }
 
 // Whether compactions of the background have to wait. What they give way to wakes them at

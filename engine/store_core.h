@@ -209,6 +209,7 @@ class StoreCore {
   bool GivesWay() const;
   // Returns whether it is done, as Background::Work.
   bool CompactInBackground(const std::function<bool()>& go_on);
+  void NoteBackgroundFailure(const std::string& collection, const Status& failure) const;
   void Log(const CompactionRecord& record) const;
   bool LeavesOthers(const Status& failure);
   void NoteFailure(const Status& failure, Status& first_damage, Status& no_space) const;

@@ -117,6 +117,22 @@ TEST_F(BackgroundCompactionTest, StoreOpenedWithDeadRowsIsCompacted) {
   ExpectSound(**store_);
 }
 
+TEST_F(BackgroundCompactionTest, CollectionWithMuchToDoKeepsNoOtherWaiting) {
+  Open();
+  Collection other = store_->Create("d", {.dim = kDim});
+  constexpr std::size_t kFew = 6000;
+  ASSERT_OK(Upsert(other, Numbers(0, kFew), RandomVectors(rng_, kFew, kDim)));
+  (*store_)->PauseCompaction();
+  KillHalf();
+  ASSERT_OK(Delete(other, Numbers(0, kFew * 3 / 4)));
+  (*store_)->ResumeCompaction();
+  EXPECT_TRUE(log_.WaitFor("collection d: compacting")) << log_.text();
+  WaitUntilCompacted();
+  const std::string text = log_.text();
+  ASSERT_NE(text.find("collection c: compacting"), text.rfind("collection c: compacting"));
+  EXPECT_LT(text.find("collection d: compacting"), text.rfind("collection c: compacting")) << text;
+}
+
 TEST_F(BackgroundCompactionTest, CloseEndsAJobThatWouldTakeDays) {
   Open(/*bytes_per_second=*/1);
   KillHalf();

@@ -60,7 +60,10 @@ struct OpenOptions {
   bool background = true;
   // With `background`: space of deleted and replaced vectors is given back by itself, at
   // low priority, soon after a collection has more than max_dead_share of it. In steady
-  // churn the vectors of a collection then take 1.3 times what is live, and two slabs.
+  // churn the vectors of a collection then take 1.3 times what is live, and two slabs:
+  // more while compact_bytes_per_second is less than the churn needs, compaction is paused,
+  // or a snapshot or a published state holds what was replaced. Collections have their turns
+  // slab by slab, those with most to give back first.
   // What is damaged is passed over, and logged; after another failure, which is logged,
   // it is tried again a minute later at the earliest.
   bool compaction = true;
