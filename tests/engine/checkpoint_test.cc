@@ -148,6 +148,14 @@ TEST_F(CheckpointTest, EachIsOneCommittedStateWhileOthersWrite) {
   CrashHistory::ExpectState(*store_, written);
 }
 
+TEST_F(CheckpointTest, CopyLiesOutsideOfTheStore) {
+  for (const std::string& to : {path_ + "/copy", path_ + "/slabs/copy/", copy_ + "/../store/x"}) {
+    EXPECT_THAT(store_->Checkpoint(to), Fails(StatusCode::kInvalidArgument)) << to;
+    EXPECT_FALSE(fs::exists(to)) << to;
+  }
+  EXPECT_OK(store_->Checkpoint(path_ + "2"));
+}
+
 TEST_F(CheckpointTest, TargetThatIsThereIsLeftAlone) {
   fs::create_directory(copy_);
   EXPECT_THAT(store_->Checkpoint(copy_), Fails(StatusCode::kAlreadyExists));

@@ -142,9 +142,10 @@ TEST_F(RepairTest, WhatARepairThatWasKilledLeftIsNamed) {
 }
 
 TEST_F(RepairTest, NewStoreLiesOutsideOfTheOldOne) {
-  fs::create_directory_symlink(store().path(), store().Other("link"));
+  const std::string link = store().Other("link");
+  fs::create_directory_symlink(store().path(), link);
   for (const std::string& to : {store().path() + "/new", store().path() + "/slabs/x/",
-                                store().path() + "/slabs/../x", store().Other("link") + "/new"}) {
+                                store().path() + "/slabs/../x", link + "/new"}) {
     EXPECT_THAT(RepairStore(store().path(), to),
                 FailsSaying(StatusCode::kInvalidArgument, Words{"lies in the store"}));
   }
