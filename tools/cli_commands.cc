@@ -299,13 +299,15 @@ void CommandLine::AddDelete() {
 }
 
 void CommandLine::AddApply() {
-  CliCommand& command =
-      Add("apply", "Replay operations of a log in order",
-          "  quarry apply my.store docs ops.jsonl --vectors vectors.npy\n"
-          "A line is {\"op\":\"upsert\",\"id\":..,\"vector\":[..] or \"row\":N of "
-          "the vectors,\n"
-          "\"metadata\":{..},\"expires_at\":MS} (milliseconds since 1970) or "
-          "{\"op\":\"delete\",\"id\":..}.\n");
+  CliCommand& command = Add(
+      "apply", "Replay operations of a log in order",
+      "  quarry apply my.store docs ops.jsonl --vectors vectors.npy\n"
+      "A line is {\"op\":\"upsert\",\"id\":..,\"vector\":[..] or \"row\":N of "
+      "the vectors,\n"
+      "\"metadata\":{..},\"expires_at\":MS} (milliseconds since 1970) or "
+      "{\"op\":\"delete\",\"id\":..}.\n"
+      "Fields of other names are passed over, and named at the end; one that is nearly vector,\n"
+      "metadata or expires_at is an error.\n");
   auto options = std::make_shared<ApplyOptions>();
   AddCollection(&command, &options->collection);
   AddFile(&command, "OPS.jsonl", &options->operations_file, "The operations; - is stdin");
