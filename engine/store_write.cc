@@ -60,11 +60,13 @@ Status Unknown(const Status& status) {
 }
 
 // Of a commit that an exception has ended.
-Status CutShort() noexcept {
+//   outcome   of the call that made it
+Status CutShort(Outcome outcome) noexcept {
   try {
-    return Unknown(Status::ReadOnly(std::string(kCutShort)));
+    Status status = Status::ReadOnly(std::string(kCutShort));
+    return outcome == Outcome::kUnknown ? Unknown(status) : status;
   } catch (const std::bad_alloc&) {  // the message below is short enough to need no memory
-    return Status(StatusCode::kReadOnly, "cut short", Outcome::kUnknown);
+    return Status(StatusCode::kReadOnly, "cut short", outcome);
   }
 }
 
@@ -91,7 +93,7 @@ Result<WriteResult> StoreCore::WritePrepared(const std::vector<engine::Prepared>
       CommitGroup(group);
     } catch (...) {
       GiveUp();
-      for (engine::CommitRequest* const one : group) one->result = CutShort();
+      for (engine::CommitRequest* const one : group) one->result = CutShort(Outcome::kUnknown);
       throw;
     }
   }
@@ -222,7 +224,7 @@ Status StoreCore::CommitList(storage::CatalogBatch batch, format::StoreState nex
     return Status::Ok();
   } catch (const std::exception&) {
     GiveUp();
-    return CutShort();
+    return CutShort(Outcome::kUnknown);
   }
 }
 
@@ -253,7 +255,7 @@ Status StoreCore::SyncCommits() {
     QUARRY_TRY(Synced(catalog_->Commit(std::move(batch), /*sync=*/true)));
   } catch (const std::exception&) {
     GiveUp();
-    return CutShort();
+    return CutShort(Outcome::kRefused);  // what is in doubt was committed before
   }
   durable_ = {store_state_.sequence, {}};
   return Status::Ok();
