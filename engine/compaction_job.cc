@@ -206,8 +206,7 @@ Result<std::shared_ptr<storage::Sketch>> StoreCore::CopySketch(format::PlaneKind
                                                                engine::CompactionRun& run,
                                                                const NewSlab& copy) {
   QUARRY_ASSIGN(auto sketch, engine::CopySketch(kind, sources, *copy.view.slab, *kernels_,
-                                                *threads_, run.workers, run.go_on));
-  QUARRY_TRY(run.throttle.Add(2 * sketch->file_bytes()));
+                                                *threads_, run.workers, run.throttle));
   return sketch;
 }
 
@@ -256,7 +255,7 @@ Status StoreCore::CopyPca(const storage::Sketch& shared, std::span<const SlabVie
 }
 
 Status StoreCore::LearnPca(const CollectionView& view, engine::CompactionRun& run, NewSlab& copy) {
-  QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, run.workers, run.go_on));
+  QUARRY_ASSIGN(auto built, BuildPca(view, copy.view, run.workers, run.throttle));
   if (built.sketch == nullptr) {
     copy.view.pca_state = format::PcaState::kDoesNotPay;
     return Status::Ok();

@@ -44,7 +44,9 @@ struct CompactionTotals {
 // Not thread-safe.
 struct CompactionRun {
   CompactionRun(const CompactionOptions& opts, std::function<bool()> continues)
-      : options(opts), go_on(std::move(continues)), throttle(opts.bytes_per_second, go_on) {}
+      : options(opts),
+        go_on(std::move(continues)),
+        throttle("the compaction", opts.bytes_per_second, go_on) {}
 
   const CompactionOptions& options;
   const std::function<bool()> go_on;

@@ -67,7 +67,7 @@ class Copy {
                              std::span(block_.codes).subspan(i * row_bytes, row_bytes)));
     }
     on_rows_(live);
-    return throttle_.Add((count + live) * row_bytes);
+    return throttle_.Add((count + live) * plane.layout().bytes_per_row());
   }
 
   Status Damaged(const std::string& message) {

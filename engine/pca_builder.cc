@@ -43,7 +43,7 @@ std::optional<LearntPca> ModelFor(const PcaSample& sample, Metric metric,
 // Writes the tiles of all rows.
 Status WritePcaTiles(const storage::Slab& slab, storage::Sketch& sketch, const LearntPca& learnt,
                      const kernels::Table& kernels, ThreadPool& threads, std::size_t workers,
-                     const std::function<bool()>& go_on) {
+                     Throttle& throttle) {
   workers = TileWorkers(threads, workers);
   std::vector<PcaRotation> rotations(workers, PcaRotation(learnt.shape, learnt.model(), kernels));
   std::vector<std::vector<float>> rows(workers, std::vector<float>(kTileRows * slab.dim()));
@@ -51,22 +51,24 @@ Status WritePcaTiles(const storage::Slab& slab, storage::Sketch& sketch, const L
     slab.Decode(std::size_t{tile} * kTileRows, kTileRows, rows[worker].data());
     rotations[worker].EncodeTile(rows[worker].data(), out);
   };
-  return WriteTiles(sketch, sketch.rows() / kTileRows, fill, threads, workers, go_on);
+  const std::uint64_t cost = kTileRows * slab.row_bytes() + sketch.tile_bytes();
+  return WriteTiles(sketch, sketch.rows() / kTileRows, cost, fill, threads, workers, throttle);
 }
 
 }  // namespace
 
 Result<BuiltPca> BuildPca(const SlabView& slab, Metric metric, bool always,
                           const std::optional<LearntPca>& last, const kernels::Table& kernels,
-                          ThreadPool& threads, std::size_t workers,
-                          const std::function<bool()>& go_on) {
+                          ThreadPool& threads, std::size_t workers, Throttle& throttle) {
   const std::size_t dim = slab.slab->dim();
   if (dim < format::kMinPcaDim || dim > format::kMaxPcaDim || slab.rows < kTileRows) {
     return BuiltPca{};
   }
-  auto learnt = ModelFor(SampleOf(*slab.slab, slab.rows), metric, last, kernels);
+  const PcaSample sample = SampleOf(*slab.slab, slab.rows);
+  QUARRY_TRY(throttle.Add(sample.count * slab.slab->row_bytes()));
+  auto learnt = ModelFor(sample, metric, last, kernels);
   if (!learnt || !(always || learnt->cost <= kPays)) return BuiltPca{};
-  if (!go_on()) return Status::Cancelled("the pca sketch was not begun");
+  QUARRY_TRY(throttle.Add(0));  // to learn takes long
 
   const auto model = std::as_bytes(std::span(learnt->bytes));
   format::PlaneHeader header = slab.slab->HeaderOf(format::PlaneKind::kPca);
@@ -76,7 +78,8 @@ Result<BuiltPca> BuildPca(const SlabView& slab, Metric metric, bool always,
   BuiltPca built;
   QUARRY_ASSIGN(built.sketch, storage::Sketch::Create(slab.slab->directory(), header, model));
   built.sketch->SetObsolete(true);
-  QUARRY_TRY(WritePcaTiles(*slab.slab, *built.sketch, *learnt, kernels, threads, workers, go_on));
+  QUARRY_TRY(
+      WritePcaTiles(*slab.slab, *built.sketch, *learnt, kernels, threads, workers, throttle));
   built.learnt = *std::move(learnt);
   return built;
 }

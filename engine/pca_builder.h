@@ -11,6 +11,7 @@
 #include "engine/pca.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
+#include "engine/throttle.h"
 #include "storage/sketch.h"
 
 namespace quarry::engine {
@@ -27,12 +28,11 @@ struct BuiltPca {
 // `always` is false.
 //   last    a model that other slabs of the collection use, used again when it fits
 //   workers threads to use at most, the caller's among them
-//   go_on   asked now and then; false: kCancelled
+//   throttle  told of bytes read and written
 // Slow: seconds. Errors: kCancelled, kAlreadyExists, kNoSpace, kIoError; no file is
 // left behind.
 Result<BuiltPca> BuildPca(const SlabView& slab, Metric metric, bool always,
                           const std::optional<LearntPca>& last, const kernels::Table& kernels,
-                          ThreadPool& threads, std::size_t workers,
-                          const std::function<bool()>& go_on);
+                          ThreadPool& threads, std::size_t workers, Throttle& throttle);
 
 }  // namespace quarry::engine

@@ -267,7 +267,7 @@ Result<RepairReport> CopySound(engine::DamagedStore& from, const std::string& pa
   for (Damage& problem : from.problems) {
     if (problem.file == "catalog") report.lost.push_back(std::move(problem));
   }
-  engine::Throttle throttle(0, options.go_on);
+  engine::Throttle throttle("the repair", /*bytes_per_second=*/0, options.go_on);
   engine::DamageList logs;
   QUARRY_TRY(engine::CheckCatalogLogs(*from.catalog, throttle, logs));
   for (Damage& damage : logs.damages()) {

@@ -121,6 +121,18 @@ Result<std::shared_ptr<storage::Sketch>> Create(PlaneKind kind, std::span<const 
                                  {model, header.pca_shape().model_bytes()});
 }
 
+// Of the tiles of sources, and of the copy's rows where a source has none.
+std::uint64_t BytesToRead(PlaneKind kind, std::span<const SlabView> sources,
+                          const storage::Sketch& target) {
+  std::uint64_t bytes = 0;
+  for (const SlabView& source : sources) {
+    const bool has = (kind == PlaneKind::kPca ? source.pca : source.sketch) != nullptr;
+    bytes += has ? source.rows / kTileRows * std::uint64_t{target.tile_bytes()}
+                 : (source.rows - source.dead_rows()) * std::uint64_t{source.slab->row_bytes()};
+  }
+  return bytes;
+}
+
 }  // namespace
 
 LiveRows::LiveRows(std::span<const SlabView> sources) : sources_(sources) {
@@ -170,12 +182,9 @@ std::shared_ptr<const storage::Sketch> SharedPca(std::span<const SlabView> sourc
   return shared;
 }
 
-Result<std::shared_ptr<storage::Sketch>> CopySketch(PlaneKind kind,
-                                                    std::span<const SlabView> sources,
-                                                    const storage::Slab& copy,
-                                                    const kernels::Table& kernels,
-                                                    ThreadPool& threads, std::size_t workers,
-                                                    const std::function<bool()>& go_on) {
+Result<std::shared_ptr<storage::Sketch>> CopySketch(
+    PlaneKind kind, std::span<const SlabView> sources, const storage::Slab& copy,
+    const kernels::Table& kernels, ThreadPool& threads, std::size_t workers, Throttle& throttle) {
   const LiveRows live(sources);
   QUARRY_CHECK(live.count() == copy.capacity_rows());
   QUARRY_ASSIGN(auto sketch, Create(kind, sources, copy));
@@ -188,7 +197,9 @@ Result<std::shared_ptr<storage::Sketch>> CopySketch(PlaneKind kind,
     live.Find(tile * kTileRows, places);
     if (!rows.Fill(places, out)) encoders[worker].Encode(tile, out);
   };
-  QUARRY_TRY(WriteTiles(*sketch, live.count() / kTileRows, fill, threads, workers, go_on));
+  const std::uint32_t tiles = live.count() / kTileRows;
+  const std::uint64_t cost = sketch->tile_bytes() + BytesToRead(kind, sources, *sketch) / tiles;
+  QUARRY_TRY(WriteTiles(*sketch, tiles, cost, fill, threads, workers, throttle));
   return sketch;
 }
 

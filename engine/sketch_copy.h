@@ -14,6 +14,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/state.h"
 #include "engine/thread_pool.h"
+#include "engine/throttle.h"
 #include "format/plane.h"
 #include "storage/sketch.h"
 #include "storage/slab.h"
@@ -54,14 +55,11 @@ std::shared_ptr<const storage::Sketch> SharedPca(std::span<const SlabView> sourc
 //   sources   whose live rows, in order, are the rows of `copy`. What they lack, and what
 //             does not match its checksum, is made from the rows
 //   workers   threads to use at most, the caller's among them; 0: all there are
-//   go_on     asked now and then; false: kCancelled
+//   throttle  told of bytes read and written
 // REQUIRES: `copy` has a tile of rows at least
 // Errors: kCancelled, kAlreadyExists, kNoSpace, kIoError; no file is left behind.
-Result<std::shared_ptr<storage::Sketch>> CopySketch(format::PlaneKind kind,
-                                                    std::span<const SlabView> sources,
-                                                    const storage::Slab& copy,
-                                                    const kernels::Table& kernels,
-                                                    ThreadPool& threads, std::size_t workers,
-                                                    const std::function<bool()>& go_on);
+Result<std::shared_ptr<storage::Sketch>> CopySketch(
+    format::PlaneKind kind, std::span<const SlabView> sources, const storage::Slab& copy,
+    const kernels::Table& kernels, ThreadPool& threads, std::size_t workers, Throttle& throttle);
 
 }  // namespace quarry::engine

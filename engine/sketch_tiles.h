@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "engine/thread_pool.h"
+#include "engine/throttle.h"
 #include "quarry/status.h"
 #include "storage/sketch.h"
 
@@ -19,11 +20,13 @@ using FillTile = std::function<void(std::size_t worker, std::uint32_t tile, std:
 std::size_t TileWorkers(const ThreadPool& threads, std::size_t wanted);
 
 // Writes tiles 0 .. tiles - 1, and makes them durable.
-//   workers   TileWorkers
-//   go_on     asked now and then; false: kCancelled
+//   tile_cost   bytes that are read and written for each
+//   workers     TileWorkers
+//   throttle    told of each batch before it
 // Memory: 4 MiB, or a tile for each worker.
 // Errors: kCancelled, kNoSpace, kIoError.
-Status WriteTiles(storage::Sketch& sketch, std::uint32_t tiles, const FillTile& fill,
-                  ThreadPool& threads, std::size_t workers, const std::function<bool()>& go_on);
+Status WriteTiles(storage::Sketch& sketch, std::uint32_t tiles, std::uint64_t tile_cost,
+                  const FillTile& fill, ThreadPool& threads, std::size_t workers,
+                  Throttle& throttle);
 
 }  // namespace quarry::engine

@@ -195,7 +195,7 @@ class StoreCore {
                 std::size_t workers, const std::function<bool()>& go_on);
   Result<engine::BuiltPca> BuildPca(const engine::CollectionView& view,
                                     const engine::SlabView& slab, std::size_t workers,
-                                    const std::function<bool()>& go_on);
+                                    engine::Throttle& throttle);
   std::vector<std::pair<std::uint32_t, std::string>> CollectionNames() const;
   Status ChangeSlab(std::uint32_t collection, std::uint64_t slab,
                     const std::function<Status(engine::SlabView&)>& change);

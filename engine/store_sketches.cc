@@ -108,7 +108,8 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
     }));
     QUARRY_TRY(slab.pca->RemoveFile());
   }
-  QUARRY_ASSIGN(auto built, BuildPca(view, slab, workers, go_on));
+  engine::Throttle throttle("making sketches", /*bytes_per_second=*/0, go_on);
+  QUARRY_ASSIGN(auto built, BuildPca(view, slab, workers, throttle));
   const auto record = std::make_shared<engine::PcaRecord>();
   const Status listed = ChangeSlab(view.number, slab.slab->number(), [&](SlabView& now) {
     now.pca = built.sketch;
@@ -126,15 +127,14 @@ Status StoreCore::AddPca(const CollectionView& view, const SlabView& slab, std::
 }
 
 Result<engine::BuiltPca> StoreCore::BuildPca(const CollectionView& view, const SlabView& slab,
-                                             std::size_t workers,
-                                             const std::function<bool()>& go_on) {
+                                             std::size_t workers, engine::Throttle& throttle) {
   const format::PcaShape largest = LargestShape(slab.slab->dim());
   if (largest.valid()) {
     QUARRY_TRY(CheckSpaceForSketch(format::PlaneLayout::ForPca(largest, slab.rows)));
   }
   const bool always = view.schema->sketch == SketchPolicy::kPca;
   return engine::BuildPca(slab, view.schema->metric, always, last_pca_[view.number], *kernels_,
-                          *threads_, workers, go_on);
+                          *threads_, workers, throttle);
 }
 
 // Of the slabs in `left`, which loses those that are done with. Large slabs first:

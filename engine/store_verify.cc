@@ -122,7 +122,7 @@ std::uint64_t StoreCore::ScrubSlab(std::uint32_t collection, std::uint64_t numbe
   store.uuid = record_.uuid;
   engine::DamageList damages;
   const storage::Directory& directory = *slab.slab->directory();
-  engine::Throttle throttle(options_.scrub_bytes_per_second,
+  engine::Throttle throttle("the scrub", options_.scrub_bytes_per_second,
                             [&] { return go_on() && !slab.slab->obsolete(); });
   const engine::CheckContext context{directory, /*view=*/nullptr, store,  *kernels_,
                                      false,     throttle,         damages};

@@ -42,7 +42,7 @@ class StoreCheck {
         view_(view),
         kernels_(kernels),
         options_(options),
-        throttle_(options.bytes_per_second, [this] { return GoOn(); }),
+        throttle_("the check", options.bytes_per_second, [this] { return GoOn(); }),
         damages_(options.max_damages, options.max_ids) {
     for (Damage& problem : problems) damages_.Add(std::move(problem));
   }

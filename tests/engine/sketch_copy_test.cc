@@ -67,7 +67,8 @@ class SketchCopyTest : public testing_support::SlabTest {
   }
 
   void AddPca(SlabView& view) {
-    auto built = BuildPca(view, Metric::kL2, /*always=*/true, last_, kernels_, threads_, 1, Always);
+    auto built =
+        BuildPca(view, Metric::kL2, /*always=*/true, last_, kernels_, threads_, 1, throttle_);
     ASSERT_OK(built);
     ASSERT_NE(built->sketch, nullptr);
     view.pca = built->sketch;
@@ -85,7 +86,7 @@ class SketchCopyTest : public testing_support::SlabTest {
 
   // The copy of all live rows.
   std::shared_ptr<storage::Slab> Copy(std::uint64_t number, std::span<const SlabView> sources) {
-    Throttle throttle(0, nullptr);
+    Throttle throttle("the copy", 0, nullptr);
     std::optional<DamagedBlock> damaged;
     const auto copy = CopyLiveRows(
         directory_, sources, HeaderOf(number, LiveRows(sources).count()), 1, throttle,
@@ -95,7 +96,7 @@ class SketchCopyTest : public testing_support::SlabTest {
   }
 
   auto CopySketch(PlaneKind kind, std::span<const SlabView> sources, const storage::Slab& copy) {
-    return engine::CopySketch(kind, sources, copy, kernels_, threads_, 0, Always);
+    return engine::CopySketch(kind, sources, copy, kernels_, threads_, 0, throttle_);
   }
 
   // The tiles of a sketch.
@@ -110,6 +111,7 @@ class SketchCopyTest : public testing_support::SlabTest {
   const kernels::Table& kernels_ = **kernels::Active();
   ThreadPool threads_{3};
   std::optional<LearntPca> last_;
+  Throttle throttle_{"the copy", 0, nullptr};
 };
 
 TEST_F(SketchCopyTest, LiveRowsAreFoundInOrder) {
@@ -220,13 +222,45 @@ TEST_F(SketchCopyTest, ModelsThatDifferAreNotShared) {
   EXPECT_EQ(SharedPca(sources), nullptr);
 }
 
+// Of all columns, and of sketches while they are written.
+TEST_F(SketchCopyTest, ThrottleIsToldOfAllBytes) {
+  std::vector<SlabView> sources = {Slab(1, 6400)};
+  AddSketch(sources[0]);
+  Kill(sources[0], 0.25);
+  std::vector<std::uint64_t> told;
+  Throttle* asked = nullptr;
+  Throttle throttle("the copy", 0, [&] {
+    told.push_back(asked->bytes());
+    return true;
+  });
+  asked = &throttle;
+  std::optional<DamagedBlock> damaged;
+  const std::uint32_t live = LiveRows(sources).count();
+  const auto copy = CopyLiveRows(
+      directory_, sources, HeaderOf(9, live), 1, throttle, [](std::uint64_t) {}, damaged);
+  ASSERT_OK(copy);
+  const std::uint64_t row_bytes = kDim * sizeof(float) + sizeof(std::uint64_t) + sizeof(double);
+  EXPECT_EQ(throttle.bytes(), (6400 + live) * row_bytes);
+  const std::uint64_t before = throttle.bytes();
+  told.clear();
+  const auto sketch =
+      engine::CopySketch(PlaneKind::kSketch, sources, **copy, kernels_, threads_, 1, throttle);
+  ASSERT_OK(sketch);
+  const std::uint64_t tile_bytes = (*sketch)->tile_bytes();
+  EXPECT_NEAR(static_cast<double>(throttle.bytes() - before),
+              static_cast<double>((6400 / kTileRows + live / kTileRows) * tile_bytes),
+              static_cast<double>(tile_bytes));
+  EXPECT_GT(told.size(), 1u);
+}
+
 TEST_F(SketchCopyTest, ThatIsCancelledLeavesNoFile) {
   std::vector<SlabView> sources = {Slab(1, 300)};
   AddSketch(sources[0]);
   const auto copy = Copy(9, sources);
   const auto before = Files();
-  const auto copied = engine::CopySketch(PlaneKind::kSketch, sources, *copy, kernels_, threads_, 1,
-                                         [] { return false; });
+  Throttle ended("the copy", 0, [] { return false; });
+  const auto copied =
+      engine::CopySketch(PlaneKind::kSketch, sources, *copy, kernels_, threads_, 1, ended);
   EXPECT_THAT(copied, Fails(StatusCode::kCancelled));
   EXPECT_EQ(Files(), before);
 }

@@ -32,7 +32,8 @@ struct CompactionOptions {
   // The catalog needs as much space again meanwhile, which is checked first. The file
   // system may keep the bytes of removed files on the disk.
   bool erase = false;
-  // Bytes read and written, at most. 0: no limit.
+  // Bytes of files of slabs read and written, at most, but for up to a second of them at once
+  // after a pause. 0: no limit.
   std::uint64_t bytes_per_second = 0;
   // Asked now and then; false ends the call with kCancelled. It may read and write the
   // store, but not compact it, set sketches, publish it, make a checkpoint or close it.

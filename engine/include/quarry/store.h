@@ -68,7 +68,7 @@ struct OpenOptions {
   // it is tried again a minute later at the earliest.
   bool compaction = true;
   double max_dead_share = 0.2;
-  // Bytes that this reads and writes, at most. 0: no limit.
+  // As CompactionOptions::bytes_per_second.
   std::uint64_t compact_bytes_per_second = 0;
   // The clock by which records expire: milliseconds since 1970 (UTC). Asked at most once
   // for each read and each commit, on any thread and under locks: it must be thread-safe
