@@ -136,8 +136,13 @@ class DamageTest : public testing::TestWithParam<int> {
                bool thoroughly = true) {
     SCOPED_TRACE(name + " byte " + std::to_string(offset) + " bit " + std::to_string(bit));
     store_.Flip(name, offset, bit);
-    const VerifyReport report = LookAtAll(thoroughly);
-    EXPECT_EQ(report.ok(), unused) << Described(report);
+    const auto newer = VerifyStore(store_.path()).status();
+    if (name == "FORMAT" && newer.code() == StatusCode::kNotSupported) {  // a larger number
+      EXPECT_THAT(DamageStore::Read(store_.path()), Fails(StatusCode::kNotSupported));
+    } else {
+      const VerifyReport report = LookAtAll(thoroughly);
+      EXPECT_EQ(report.ok(), unused) << Described(report);
+    }
     store_.Restore(name);
   }
 
