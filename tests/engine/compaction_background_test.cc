@@ -175,9 +175,10 @@ TEST_F(BackgroundCompactionTest, JobThatGaveWayIsBegunAgain) {
   ASSERT_OK(collection_->SetSketches(SketchPolicy::kI8));
   WaitForJobs(2);
   CompactionOptions options;
-  options.go_on = [] { return false; };
+  options.bytes_per_second = 1;
+  options.go_on = [this] { return log_.Count(": compacting ") < 3; };
   EXPECT_THAT((*store_)->Compact(options), Fails(StatusCode::kCancelled));
-  WaitForJobs(3);
+  WaitForJobs(4);
   collection_.reset();
   store_->Close();
 }

@@ -28,13 +28,12 @@ class LogLines {
 
   // Whether these words have come so many times, or come within kPatience.
   bool WaitFor(std::string_view words, std::size_t times = 1) {
-    return WaitUntil([&] {
-      std::size_t found = 0;
-      for (std::size_t at = text_.find(words); at != std::string::npos; ++found) {
-        at = text_.find(words, at + words.size());
-      }
-      return found >= times;
-    });
+    return WaitUntil([&] { return CountLocked(words) >= times; });
+  }
+  // How many times these words have come.
+  std::size_t Count(std::string_view words) const {
+    const std::lock_guard lock(mutex_);
+    return CountLocked(words);
   }
   // Whether this comes true within kPatience: looked at before and after each line. It
   // must not log.
@@ -51,6 +50,15 @@ class LogLines {
 
  private:
   static constexpr std::chrono::seconds kPatience{120};
+
+  // REQUIRES: mutex_ is held
+  std::size_t CountLocked(std::string_view words) const {
+    std::size_t found = 0;
+    for (std::size_t at = text_.find(words); at != std::string::npos; ++found) {
+      at = text_.find(words, at + words.size());
+    }
+    return found;
+  }
 
   mutable std::mutex mutex_;
   std::condition_variable logged_;
