@@ -139,7 +139,7 @@ Result<CompactionResult> StoreCore::Compact(std::optional<std::uint32_t> collect
   };
   engine::CompactionRun run(options, [&] { return sketch_calls_ == 0 && wanted(); });
   run.workers = 0;
-  Status first_failure = RemoveExpired({.sync = false}, wanted, collection).status();
+  Status first_failure = RemoveExpired({}, wanted, collection).status();
   if (!first_failure.ok() && !LeavesOthers(first_failure)) return first_failure;
   if (!wanted()) return Status::Cancelled("the compaction was cancelled");
   auto names = CollectionNames();

@@ -136,10 +136,12 @@ class Script {
     const Status status = sim::Compact(store_.core());
     const std::uint64_t after = store_.sequence();
     for (std::uint64_t sequence = before + 1; sequence <= after + 1; ++sequence) {
-      known_.states[sequence] = Renumbered(known_.acked, sequence);
+      known_.states[sequence] = Compacted(known_.acked, sequence);
     }
-    if (after > before) known_.durable = after;
-    known_.acked.sequence = known_.begun.sequence = after;
+    if (after > before) {
+      known_.durable = after;
+      known_.begun = known_.acked = Compacted(known_.acked, after);
+    }
     store_.Drain();
     if (status.ok()) {
       if (failed_before && after > before) Violation("a compaction after a failed sync commits");

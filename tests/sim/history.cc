@@ -325,6 +325,18 @@ Step StepAfter(const StepOptions& options, const Model& model) {
   return StepMaker(options, model).Make();
 }
 
+namespace {
+
+void ForgetExpired(Model& model) {
+  for (auto& [name, collection] : model.collections) {
+    auto changed = std::make_shared<ModelCollection>(*collection);
+    changed->expired.clear();
+    collection = std::move(changed);
+  }
+}
+
+}  // namespace
+
 Model After(const Model& model, const Step& step) {
   Model after = model;
   ++after.sequence;
@@ -334,13 +346,7 @@ Model After(const Model& model, const Step& step) {
     collection->schema = step.schema;
     after.collections[step.name] = std::move(collection);
   }
-  if (step.kind == Step::Kind::kRemoveExpired) {
-    for (auto& [name, collection] : after.collections) {
-      auto changed = std::make_shared<ModelCollection>(*collection);
-      changed->expired.clear();
-      collection = std::move(changed);
-    }
-  }
+  if (step.kind == Step::Kind::kRemoveExpired) ForgetExpired(after);
   for (const Step::Change& change : step.changes) {
     auto& collection = after.collections.at(change.collection);
     auto changed = std::make_shared<ModelCollection>(*collection);
@@ -405,7 +411,8 @@ Status Compact(const std::shared_ptr<StoreCore>& core) {
   return core->Compact(std::nullopt, {.max_dead_share = 0}).status();
 }
 
-Model Renumbered(Model model, std::uint64_t sequence) {
+Model Compacted(Model model, std::uint64_t sequence) {
+  ForgetExpired(model);
   model.sequence = sequence;
   return model;
 }

@@ -73,8 +73,8 @@ Status Run(const std::shared_ptr<StoreCore>& core, const Model& model, const Ste
 // changes no record.
 bool IsCompactedAfter(const StepOptions& options, const Model& model);
 Status Compact(const std::shared_ptr<StoreCore>& core);
-// The same records, as of another commit.
-Model Renumbered(Model model, std::uint64_t sequence);
+// The same records, as of a commit of a compaction: the first removes what has expired.
+Model Compacted(Model model, std::uint64_t sequence);
 
 // StoreInfo::written_bytes of the current state; nullopt: it cannot be read.
 std::optional<std::uint64_t> WrittenBytes(const std::shared_ptr<StoreCore>& core);

@@ -145,7 +145,7 @@ class History {
     }
   }
 
-  // Commits as often as it has to; each commit leaves the records as they are, and makes
+  // Commits as often as it has to; each commit leaves what reads find as it is, and makes
   // all before it durable.
   void Compact(Life& life) {
     const std::uint64_t before = life.store.sequence();
@@ -155,7 +155,9 @@ class History {
     if (!status.ok()) return Violation("compaction: " + status.ToString());
     const std::uint64_t after = life.store.sequence();
     for (std::uint64_t sequence = before + 1; sequence <= after; ++sequence) {
-      life.states[sequence] = Renumbered(life.states.at(before), sequence);
+      life.states[sequence] = Compacted(life.states.at(before), sequence);
+      // Only the removal of what has expired counts as written, and it came first.
+      life.states[sequence].written_bytes = WrittenBytes(life.store.core());
     }
     life.marks[begun].sequence = static_cast<std::int64_t>(after);
     if (after > before) life.Note(Life::Mark::kDurable, after);
