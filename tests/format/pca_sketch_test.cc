@@ -60,6 +60,26 @@ TEST(PcaShapeTest, SectionsAreThoseThatHaveDimensionsInOrder) {
   EXPECT_EQ(full.sections().count, 2U);  // no tail
 }
 
+TEST(PcaTileTest, RowsCopiedToOtherPlacesAndBackAreTheTile) {
+  std::mt19937 rng(RandomSeed());
+  for (const PcaShape shape : {PcaShape{64, {1, 0, 0, 0}}, PcaShape{333, {1, 0, 3, 2}}}) {
+    std::vector<std::byte> tile(shape.tile_bytes()), turned(tile.size()), back(tile.size());
+    for (std::byte& byte : tile) byte = static_cast<std::byte>(rng());
+    for (std::size_t row = 0; row < kTileRows; ++row) {
+      CopyPcaTileRow(shape, tile.data(), row, turned.data(), kTileRows - 1 - row);
+    }
+    EXPECT_NE(turned, tile);
+    const PcaTile before(shape.sections(), tile.data()), after(shape.sections(), turned.data());
+    EXPECT_EQ(std::memcmp(before.norms + 5, after.norms + 58, sizeof(float)), 0);
+    EXPECT_EQ(before.residuals[5], after.residuals[58]);
+    EXPECT_EQ(std::memcmp(before.codes + 5 * 4, after.codes + 58 * 4, 4), 0);
+    for (std::size_t row = 0; row < kTileRows; ++row) {
+      CopyPcaTileRow(shape, turned.data(), row, back.data(), kTileRows - 1 - row);
+    }
+    EXPECT_EQ(back, tile);
+  }
+}
+
 TEST(PcaShapeTest, SizesAreThoseOfTheLayout) {
   const PcaShape shape{333, {1, 0, 3, 2}};
   EXPECT_EQ(shape.padded_dim(), 352U);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
@@ -50,6 +51,19 @@ TEST(SketchTest, FactsAreAtLeastWhatTheyBound) {
       EXPECT_LE(tile.tile().norms[row], std::sqrt(squared) * (1 + 1e-6)) << dim;
       EXPECT_GE(tile.tile().residuals[row], std::sqrt(lost)) << dim;
     }
+  }
+}
+
+TEST(SketchTest, CopiedRowIsTheOneThatIsPutThere) {
+  for (const std::size_t dim : {1u, 4u, 5u, 96u}) {
+    std::vector<float> x(dim);
+    for (std::size_t i = 0; i < dim; ++i) x[i] = static_cast<float>(i) - 3;
+    TestTile from(dim), to(dim), want(dim);
+    from.Put(3, x);
+    want.Put(63, x);
+    CopyTileRow(dim, reinterpret_cast<const std::byte*>(from.words.data()), 3,
+                reinterpret_cast<std::byte*>(to.words.data()), 63);
+    EXPECT_EQ(std::memcmp(to.words.data(), want.words.data(), TileBytes(dim)), 0) << dim;
   }
 }
 
