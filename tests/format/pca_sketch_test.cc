@@ -60,7 +60,7 @@ TEST(PcaShapeTest, SectionsAreThoseThatHaveDimensionsInOrder) {
   EXPECT_EQ(full.sections().count, 2U);  // no tail
 }
 
-TEST(PcaTileTest, RowsCopiedToOtherPlacesAndBackAreTheTile) {
+TEST(CopiedPcaTileTest, RowsCopiedToOtherPlacesAndBackAreTheTile) {
   std::mt19937 rng(RandomSeed());
   for (const PcaShape shape : {PcaShape{64, {1, 0, 0, 0}}, PcaShape{333, {1, 0, 3, 2}}}) {
     std::vector<std::byte> tile(shape.tile_bytes()), turned(tile.size()), back(tile.size());
