@@ -27,7 +27,7 @@ class Copy {
     const auto header = source.slab->HeaderOf(format::PlaneKind::kBase);
     const auto plane = storage::PlaneReader::Open(*source.slab->directory(), header);
     if (!plane.ok()) {
-      // A file that cannot be opened for now, as when too many are, is as sound as before.
+      // That a file cannot be opened, as when too many are, says nothing of what it holds.
       damaged_ = plane.status().code() == StatusCode::kCorruption;
       return plane.status();
     }

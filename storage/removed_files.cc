@@ -15,7 +15,8 @@ void RemovedFiles::Add(std::unique_ptr<Mapping> mapping, std::unique_ptr<File> f
   if (!Keep(kept)) ReleaseOrWake();
 }
 
-// Whether that is all for now. What is not taken goes with the caller's.
+// Whether nothing has to be released yet. Without memory to keep it, a file is left to
+// the caller.
 bool RemovedFiles::Keep(Kept& kept) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t bytes = kept.mapping == nullptr ? 0 : kept.mapping->bytes().size();

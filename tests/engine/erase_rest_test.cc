@@ -5,13 +5,13 @@
 
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "engine/store_core.h"
 #include "tests/engine/compaction_fixture.h"
+#include "tests/engine/log_lines.h"
 #include "tests/file_bytes.h"
 #include "tests/storage/failing_vfs.h"
 
@@ -31,10 +31,7 @@ class EraseRestTest : public testing::Test {
     OpenOptions options = ForCompaction();
     options.create_if_missing = true;
     options.reserve_bytes = 0;
-    options.log = [this](LogLevel level, std::string_view line) {
-      const std::lock_guard lock(log_mutex_);
-      if (level >= LogLevel::kWarning) warnings_.emplace_back(line);
-    };
+    options.log = warnings_.Sink(LogLevel::kWarning);
     core_ = Value(StoreCore::Open(vfs_, path(), options));
     EXPECT_OK(core_->CreateCollection("a", {.dim = kDim}));
     EXPECT_OK(core_->CreateCollection("b", {.dim = kDim}));
@@ -67,8 +64,7 @@ class EraseRestTest : public testing::Test {
   }
   const TempDir directory_;
   FailingVfs vfs_;
-  std::mutex log_mutex_;
-  std::vector<std::string> warnings_;  // guarded by log_mutex_
+  LogLines warnings_;
   std::shared_ptr<StoreCore> core_;
 };
 
@@ -143,8 +139,7 @@ TEST_F(EraseRestTest, QuestionThatThrowsEndsIt) {
 TEST_F(EraseRestTest, PublishingAnewIsNothingToWarnOf) {
   ASSERT_OK(core_->Publish());
   ASSERT_OK(core_->EraseCatalog());
-  const std::lock_guard lock(log_mutex_);
-  EXPECT_THAT(warnings_, IsEmpty());
+  EXPECT_EQ(warnings_.text(), "");
 }
 
 }  // namespace

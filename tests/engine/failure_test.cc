@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "engine/store_core.h"
+#include "tests/engine/log_lines.h"
 #include "tests/engine/test_store.h"
 #include "tests/storage/failing_vfs.h"
 
@@ -16,7 +16,6 @@ namespace quarry {
 namespace {
 
 using namespace testing_support;  // NOLINT(google-build-using-namespace)
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -38,10 +37,7 @@ class FailureTest : public testing::Test {
     OpenOptions options;
     options.create_if_missing = true;
     options.background = false;
-    options.log = [this](LogLevel level, std::string_view line) {
-      const std::lock_guard lock(log_mutex_);
-      if (level == LogLevel::kError) errors_.emplace_back(line);
-    };
+    options.log = errors_.Sink(LogLevel::kError);
     core_ = Value(StoreCore::Open(vfs_, path(), options));
   }
   void FailNothing() { vfs_.FailAfter(-1, Status::Ok()); }
@@ -67,8 +63,7 @@ class FailureTest : public testing::Test {
 
   const TempDir directory_;
   FailingVfs vfs_;
-  std::mutex log_mutex_;
-  std::vector<std::string> errors_;  // guarded by log_mutex_
+  LogLines errors_;
   std::shared_ptr<StoreCore> core_;
 };
 
@@ -102,8 +97,7 @@ TEST_F(FailureTest, FailedSyncIsLogged) {
   ASSERT_OK(Put(lake, 1));
   vfs_.FailAfter(kWrites, Status::IoError("as asked"));
   ASSERT_FALSE(Put(lake, 2).ok());
-  const std::lock_guard lock(log_mutex_);
-  EXPECT_THAT(errors_, Contains(HasSubstr("read-only")));
+  EXPECT_THAT(errors_.text(), HasSubstr("read-only"));
 }
 
 TEST_F(FailureTest, FullDiskAtANewSlabChangesNothing) {

@@ -17,9 +17,10 @@ namespace quarry::testing_support {
 // Thread-safe. REQUIRES: it outlives the stores that log to it
 class LogLines {
  public:
-  // For OpenOptions::log.
-  std::function<void(LogLevel, std::string_view)> Sink() {
-    return [this](LogLevel, std::string_view line) {
+  // For OpenOptions::log; takes lines of this level and above.
+  std::function<void(LogLevel, std::string_view)> Sink(LogLevel least = LogLevel::kDebug) {
+    return [this, least](LogLevel level, std::string_view line) {
+      if (level < least) return;
       const std::lock_guard lock(mutex_);
       text_.append(line).push_back('\n');
       logged_.notify_all();
