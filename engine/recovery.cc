@@ -211,20 +211,10 @@ Result<Recovered> Recover(const std::shared_ptr<storage::Directory>& directory,
     auto collection = RecoverCollection(directory, *view, out.record.uuid, out.store_state.sequence,
                                         name, *decoded, out.notes);
     if (!collection.ok()) return in_context(collection.status());
-    for (const SlabView& slab : (*collection)->slabs) {
-      out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kBase);
-      if (slab.sketch != nullptr) {
-        out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kSketch);
-      }
-      if (slab.pca != nullptr) {
-        out.planes.emplace_back(slab.slab->number(), format::PlaneKind::kPca);
-      }
-    }
     collections.push_back(*std::move(collection));
   }
   std::sort(collections.begin(), collections.end(),
             [](const auto& a, const auto& b) { return a->number < b->number; });
-  std::sort(out.planes.begin(), out.planes.end());
   out.state = std::make_shared<const State>(out.record.uuid, out.store_state.sequence, view,
                                             std::move(collections));
   return out;

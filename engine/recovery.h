@@ -17,8 +17,7 @@ struct Recovered {
   format::StoreRecord record;
   format::StoreState store_state;
   std::shared_ptr<const State> state;
-  std::vector<std::string> notes;                     // what was wrong and could be mended
-  std::vector<storage::Directory::PlaneName> planes;  // all that are listed, sorted
+  std::vector<std::string> notes;  // what was wrong and could be mended
 };
 
 // Reads and checks everything that a reader relies on: records, manifests, slab

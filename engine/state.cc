@@ -87,4 +87,18 @@ std::shared_ptr<const CollectionView> State::Find(std::string_view name) const {
   return found == collections_.end() ? nullptr : *found;
 }
 
+std::vector<storage::Directory::PlaneName> PlanesOf(const State& state) {
+  std::vector<storage::Directory::PlaneName> planes;
+  for (const auto& view : state.collections()) {
+    for (const SlabView& slab : view->slabs) {
+      const std::uint64_t number = slab.slab->number();
+      planes.emplace_back(number, format::PlaneKind::kBase);
+      if (slab.sketch != nullptr) planes.emplace_back(number, format::PlaneKind::kSketch);
+      if (slab.pca != nullptr) planes.emplace_back(number, format::PlaneKind::kPca);
+    }
+  }
+  std::sort(planes.begin(), planes.end());
+  return planes;
+}
+
 }  // namespace quarry::engine

@@ -15,6 +15,7 @@
 #include "format/catalog_values.h"
 #include "quarry/store.h"
 #include "storage/catalog.h"
+#include "storage/directory.h"
 #include "storage/slab.h"
 
 namespace quarry::engine {
@@ -127,6 +128,9 @@ class State final : public Snapshot {
   std::shared_ptr<const storage::CatalogView> catalog_;
   std::vector<std::shared_ptr<const CollectionView>> collections_;
 };
+
+// The planes that a state has, sorted.
+std::vector<storage::Directory::PlaneName> PlanesOf(const State& state);
 
 // A State that one thread replaces while others take it. Thread-safe. The lock
 // is held while a pointer is copied, no longer. Not std::atomic<std::shared_ptr>:

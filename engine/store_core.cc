@@ -148,7 +148,8 @@ Status StoreCore::Load(const std::string& path) {
     if (options_.log) options_.log(LogLevel::kWarning, note);
   }
   QUARRY_TRY(CheckWitness(recovered.store_state.sequence));
-  if (!options_.read_only) QUARRY_TRY(directory_->RemoveUnlistedPlanes(recovered.planes));
+  if (!options_.read_only)
+    QUARRY_TRY(directory_->RemoveUnlistedPlanes(engine::PlanesOf(*recovered.state)));
   record_ = recovered.record;
   store_state_ = recovered.store_state;
   durable_.sequence = recovered.store_state.sequence;

@@ -1,7 +1,6 @@
 // The part of StoreCore that leaves nothing of what was deleted: in the catalog, in what
 // is published, and of planes that no collection has any more.
 
-#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -28,21 +27,6 @@ Status WaitWhileBusy(const std::function<Status()>& attempt, std::chrono::millis
     if (!go_on()) return Status::Cancelled("not erased yet: " + status.message());
     std::this_thread::sleep_for(kEraseStep);
   }
-}
-
-// Sorted.
-std::vector<storage::Directory::PlaneName> PlanesOf(const engine::State& state) {
-  std::vector<storage::Directory::PlaneName> planes;
-  for (const auto& view : state.collections()) {
-    for (const engine::SlabView& slab : view->slabs) {
-      const std::uint64_t number = slab.slab->number();
-      planes.emplace_back(number, format::PlaneKind::kBase);
-      if (slab.sketch != nullptr) planes.emplace_back(number, format::PlaneKind::kSketch);
-      if (slab.pca != nullptr) planes.emplace_back(number, format::PlaneKind::kPca);
-    }
-  }
-  std::sort(planes.begin(), planes.end());
-  return planes;
 }
 
 }  // namespace
@@ -142,7 +126,7 @@ Status StoreCore::EraseRest(const std::function<bool()>& go_on) {
     const std::lock_guard lock(write_mutex_);
     QUARRY_TRY(CheckWritable());
     directory = directory_;
-    QUARRY_ASSIGN(old, directory->UnlistedPlanes(PlanesOf(*current_.load())));
+    QUARRY_ASSIGN(old, directory->UnlistedPlanes(engine::PlanesOf(*current_.load())));
   }
   QUARRY_TRY(EraseCatalog(kErasePatience, go_on));
   for (const std::string& name : old) {
